@@ -1,0 +1,28 @@
+"""Where pictures and predictions go: one file a kind."""
+
+from __future__ import annotations
+
+from typing import Protocol, Sequence
+
+import numpy as np
+
+from video_classifier import Prediction
+
+
+class Sink(Protocol):
+    """What every kind of sink offers. Called from the main thread only."""
+
+    def write(self, picture: np.ndarray, timestamp: float, predictions: Sequence[Prediction]) -> None:
+        """Takes one shown frame.
+
+        Args:
+            picture: uint8 [H, W, 3] BGR with the overlay drawn. Not to be modified.
+            timestamp: The frame's, in seconds.
+            predictions: Those made since the last call, oldest first; often none.
+
+        Raises:
+            OutputError: The sink can take no more; the program drops it and goes on.
+        """
+
+    def close(self) -> None:
+        """Finishes the output; may be called twice."""
