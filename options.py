@@ -1,0 +1,238 @@
+"""The command line: every flag, its unit and default, and the TOML file that can hold the same flags."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+from errors import UserError
+from runtime import RUNTIMES
+from sinks.video_file import parse_limit
+from utils import FITS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT_MODEL = "movinet_a0_int8.tflite"
+
+_EPILOG = """\
+examples:
+  python classify.py --model movinet_a0_int8.tflite      the Pi camera or a USB camera, on the attached monitor
+  python classify.py --source party.mp4 --record out.mp4  a video file, recorded with its labels
+  python classify.py --source usb:0 --display none --jsonl -   no window, a line of JSON per prediction
+
+exit status: 0 ended by itself or by q, 2 wrong flags, 3 model or labels, 4 source, 5 output,
+             6 missing package, 130 Ctrl-C, 143 SIGTERM
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line and suggest the flag that was meant."""
+
+    def error(self, message: str) -> Any:
+        raise UserError(f"{message}; see --help")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            raise UserError(f"unknown flag {unknown[0]!r}{_nearest(unknown[0].split('=')[0], flags)}; see --help")
+        return options
+
+
+def _nearest(word: str, words: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(word, words, 1)
+    return f", did you mean {matches[0]!r}?" if matches else ""
+
+
+def _number(kind: type, low: float, high: float, unit: str) -> Callable[[str], Any]:
+    """Returns an argparse type: a number from `low` to `high`."""
+
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit}") from None
+        if not (low <= value <= high):
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g} {unit}")
+        return value
+
+    return convert
+
+
+def _camera_id(text: str) -> str:
+    return f"usb:{_number(int, 0, 99, 'camera numbers')(text)}"
+
+
+def _limit(text: str) -> Any:
+    try:
+        return parse_limit(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of classify.py, with the reference example's flag names as further spellings."""
+    parser = _Parser(
+        prog="classify.py",
+        description="Live action recognition with a streaming MoViNet model.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    switch = argparse.BooleanOptionalAction
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "--source",
+        metavar="URI",
+        help="csi, usb:0, /dev/video0, video.mp4, clip.gif, a folder of images, rtsp://..., http://... "
+        "(default: the Pi camera, else the first USB camera)",
+    )
+    group.add_argument("--loop", action=switch, default=False, help="start a file again at its end (default: no)")
+    group.add_argument(
+        "--width", "--frameWidth", type=_number(int, 16, 8192, "pixels"), metavar="PIXELS",
+        help="width asked of a camera (default: 640)",
+    )
+    group.add_argument(
+        "--height", "--frameHeight", type=_number(int, 16, 8192, "pixels"), metavar="PIXELS",
+        help="height asked of a camera (default: 480)",
+    )
+    group.add_argument(
+        "--camera-fps", type=_number(float, 0.1, 1000, "frames a second"), metavar="FPS",
+        help="frames a second asked of a camera; for a folder of images, its frame rate (default: the source's own)",
+    )
+    group.add_argument(
+        "--duration", type=_number(float, 0.01, 1e9, "seconds"), metavar="SECONDS",
+        help="end after this much of the source's time (default: no end)",
+    )
+    group.add_argument(
+        "--max-frames", type=_number(int, 1, 10**12, "frames"), metavar="N",
+        help="end after this many frames of the source (default: no end)",
+    )
+    group.add_argument(
+        "--cameraId", dest="source", type=_camera_id, metavar="N", help="the same as --source usb:N"
+    )
+
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", default=DEFAULT_MODEL, metavar="FILE",
+        help="a .tflite file, or the name of a published model, which is fetched (default: %(default)s)",
+    )
+    group.add_argument(
+        "--labels", "--label", metavar="FILE", help="class names, one a line (default: those that belong to the model)"
+    )
+    group.add_argument("--list-models", action="store_true", help="print the published models and end")
+    group.add_argument(
+        "--runtime", choices=RUNTIMES, default="auto",
+        help="what runs the model; auto takes the first installed of ai-edge-litert, tflite-runtime, tensorflow "
+        "(default: auto)",
+    )
+    group.add_argument(
+        "--threads", "--numThreads", type=_number(int, 1, 64, "threads"), metavar="N",
+        help="CPU threads of a step (default: one a core, at most 4)",
+    )
+    group.add_argument(
+        "--sample-fps", type=_number(float, 0.1, 120, "frames a second"), metavar="FPS",
+        help="frames a second that the model sees (default: what it was trained at, 5)",
+    )
+    group.add_argument(
+        "--fit", choices=FITS, default="crop",
+        help="how a frame becomes square: its centre, squeezed, or between borders (default: crop)",
+    )
+    group.add_argument(
+        "--top-k", "--maxResults", type=_number(int, 1, 100, "labels"), default=3, metavar="N",
+        help="labels shown, best first (default: %(default)s)",
+    )
+    group.add_argument(
+        "--threshold", type=_number(float, 0, 1, "(a probability)"), default=0.0, metavar="P",
+        help="show labels from this probability on, 0 to 1 (default: 0)",
+    )
+    group.add_argument("--allow", nargs="+", metavar="LABEL", help="show these labels only (default: all)")
+    group.add_argument("--deny", nargs="+", metavar="LABEL", help="never show these labels (default: none)")
+
+    group = parser.add_argument_group("display")
+    group.add_argument(
+        "--display", choices=("auto", "window", "none"), default="auto",
+        help="auto opens a window where there is a desktop, also from an ssh login (default: auto)",
+    )
+    group.add_argument("--fullscreen", action=switch, default=False, help="fill the screen (default: no)")
+
+    group = parser.add_argument_group("output")
+    group.add_argument("--record", metavar="FILE", help="write the picture with its labels to a video, out.mp4")
+    group.add_argument(
+        "--record-limit", type=_limit, metavar="LIMIT", help="end the recording at 10min, 90s, 500MB, 2GB (default: no limit)"
+    )
+    group.add_argument("--jsonl", metavar="FILE", help="append a line of JSON per prediction; - is standard output")
+    group.add_argument(
+        "--snapshots", default=".", metavar="FOLDER", help="where the s key puts pictures (default: this folder)"
+    )
+
+    group = parser.add_argument_group("settings")
+    group.add_argument("--config", metavar="FILE", help="TOML file with flags, such as top-k = 5; flags given here win")
+    return parser
+
+
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses a command line, filling what it leaves open from the --config file and then from the defaults.
+
+    Raises:
+        UserError: An unknown flag or key, or a value that is out of range.
+    """
+    parser = build_parser()
+    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    config = finder.parse_known_args(arguments)[0].config
+    if config is not None:
+        parser.set_defaults(**_read_config(Path(config).expanduser(), parser))
+    options = parser.parse_args(arguments)
+    if options.record_limit is not None and options.record is None:
+        raise UserError("--record-limit bounds a recording; name its file with --record out.mp4")
+    return options
+
+
+def _read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Returns the values of a TOML file by option name, converted and checked as if they stood on the command line."""
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path} is not TOML: {' '.join(str(error).split())}") from None
+    actions = {
+        flag[2:]: action for action in parser._actions for flag in action.option_strings if not flag.startswith("--no-")
+    }
+    for key in ("help", "config", "list-models"):
+        del actions[key]
+    values = {}
+    for key, value in table.items():
+        flag = key.replace("_", "-")
+        if flag not in actions:
+            raise UserError(f"--config {path}: unknown key {key!r}{_nearest(flag, list(actions))}")
+        try:
+            parsed = parser.parse_args(_as_arguments(flag, value, actions[flag]))
+        except UserError as error:
+            raise UserError(f"--config {path}: {error}") from None
+        values[actions[flag].dest] = getattr(parsed, actions[flag].dest)
+    return values
+
+
+def _as_arguments(flag: str, value: Any, action: argparse.Action) -> list[str]:
+    """Spells one key of a TOML file as it would stand on the command line."""
+    if isinstance(action, argparse.BooleanOptionalAction):
+        if not isinstance(value, bool):
+            raise UserError(f"{flag} is {value!r}; it must be true or false")
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    if action.nargs == "+":
+        names = value if isinstance(value, list) else [value]
+        if not names or not all(isinstance(name, str) and not name.startswith("-") for name in names):
+            raise UserError(f"{flag} is {value!r}; it must be a list of labels")
+        return [f"--{flag}", *names]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise UserError(f"{flag} is {value!r}; it must be a number or a text")
+    return [f"--{flag}={value}"]

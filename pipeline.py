@@ -1,0 +1,239 @@
+"""The threads between a source and the main thread: capture and inference.
+
+Live sources pass through a latest-frame slot: the newest frame wins, nothing queues up, and a slow model or a slow
+window makes nobody else wait. Files pass through bounded queues: every frame arrives, in order, with its prediction.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator
+
+from sources import Frame, Source
+from sources.handover import BoundedQueue, LatestFrame
+from sources.sampler import Sampler
+from utils import RateMeter
+from video_classifier import Prediction, VideoClassifier
+
+_POLL = 0.1  # seconds between looks at the stop flag
+_STOP_WITHIN = 1.0  # seconds for both threads; the program as a whole has 2
+_QUEUED_FRAMES = 8  # of a file, between two threads: hides one step of 200 ms at 30 fps; 50 MB at 1080p
+_KEPT_PREDICTIONS = 64  # of a live source, while the main thread is held up (a window being dragged)
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is new for the main thread.
+
+    Attributes:
+        frame: The frame to show, or None if none came in time.
+        predictions: Those made since the last update, oldest first.
+    """
+
+    frame: Frame | None
+    predictions: list[Prediction]
+
+
+class Pipeline:
+    """Runs capture and inference in threads of their own; a context manager, opened by `open_pipeline`.
+
+    Attributes:
+        camera_fps: Frames a second that the source delivers, by their timestamps. Written by the capture thread.
+        sample_fps: Steps a second that the model achieves, by their timestamps. Written by the inference thread.
+        stuck: True after the context if a thread didn't stop in time (a driver that never returns).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        classifier: VideoClassifier,
+        sampler: Sampler,
+        duration: float | None,
+        max_frames: int | None,
+    ) -> None:
+        self.camera_fps = 0.0
+        self.sample_fps = 0.0
+        self.stuck = False
+        self._source = source
+        self._classifier = classifier
+        self._sampler = sampler
+        self._duration = duration
+        self._max_frames = max_frames
+        self._camera_meter = RateMeter()
+        self._sample_meter = RateMeter()
+        self._stop = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
+        self._reset_wanted = threading.Event()
+        self._error: BaseException | None = None
+        self._captured: Any = None  # hand-overs of the subclass
+        self._results: Any = None
+
+    def __enter__(self) -> Pipeline:
+        self._threads = [
+            threading.Thread(target=self._run, args=(self._capture, self._captured), name="capture", daemon=True),
+            threading.Thread(target=self._run, args=(self._infer, self._results), name="inference", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._awake.set()
+        self._captured.close()
+        self._results.close()
+        deadline = time.monotonic() + _STOP_WITHIN
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.stuck = any(thread.is_alive() for thread in self._threads)
+        if not self.stuck:
+            self._source.close()
+
+    def next(self, timeout: float) -> Update | None:
+        """Waits up to `timeout` seconds for the next frame; None at the end of the stream.
+
+        Raises:
+            SourceError: The source broke.
+        """
+        raise NotImplementedError
+
+    def pause(self, paused: bool) -> None:
+        """Stops or resumes inference; a camera is read on all the while."""
+        if paused:
+            self._awake.clear()
+        else:
+            self._awake.set()
+
+    def reset(self) -> None:
+        """Lets the model start from a fresh state at its next step."""
+        self._reset_wanted.set()
+
+    def _capture(self) -> None:
+        raise NotImplementedError
+
+    def _infer(self) -> None:
+        raise NotImplementedError
+
+    def _run(self, work: Callable[[], None], output: Any) -> None:
+        try:
+            work()
+        except BaseException as error:  # the main thread raises it, after whatever was made before it
+            self._error = error
+        finally:
+            output.close()
+
+    def _frames(self) -> Iterator[Frame]:
+        """Reads the source within the bounds of the run."""
+        start = None
+        while not self._stop.is_set():
+            frame = self._source.read()
+            if frame is None:
+                return
+            start = frame.timestamp if start is None else start
+            if self._duration is not None and frame.timestamp - start >= self._duration:
+                return
+            self._camera_meter.tick(frame.timestamp)
+            self.camera_fps = self._camera_meter.rate(frame.timestamp)
+            yield frame
+            if self._max_frames is not None and frame.index + 1 >= self._max_frames:
+                return
+
+    def _step_if_due(self, frame: Frame) -> list[Prediction]:
+        """Returns the frame's prediction, in a list that is empty if the model skips the frame."""
+        if not self._sampler.due(frame.timestamp):
+            return []
+        if self._reset_wanted.is_set():
+            self._reset_wanted.clear()
+            self._classifier.reset()
+        prediction = self._classifier.step(frame.image, frame.timestamp)
+        self._sample_meter.tick(frame.timestamp)
+        self.sample_fps = self._sample_meter.rate(frame.timestamp)
+        return [prediction]
+
+    def _finish(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+class LivePipeline(Pipeline):
+    """For cameras: the newest frame wins, for the model and for the window alike."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._captured: LatestFrame = LatestFrame()
+        self._results: BoundedQueue[Prediction] = BoundedQueue(_KEPT_PREDICTIONS)
+        self._shown = -1
+
+    def next(self, timeout: float) -> Update | None:
+        frame = self._captured.get(self._shown, timeout)
+        self._shown = self._shown if frame is None else frame.index
+        # Once the source has ended, what is left to wait for is the last step.
+        patience = timeout if self._captured.finished(self._shown) else 0.0
+        predictions = list(iter(lambda: self._results.get(patience), None))
+        if frame is None and not predictions and self._results.finished():
+            return self._finish()
+        return Update(frame, predictions)
+
+    def _capture(self) -> None:
+        for frame in self._frames():
+            self._captured.put(frame)
+
+    def _infer(self) -> None:
+        seen = -1
+        while not self._stop.is_set() and not self._captured.finished(seen):
+            self._awake.wait()
+            frame = self._captured.get(seen, _POLL)
+            if frame is not None:
+                seen = frame.index
+                for prediction in self._step_if_due(frame):
+                    self._results.put(prediction)
+
+
+class FilePipeline(Pipeline):
+    """For files: every frame, in order, each with the prediction made from it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._captured: BoundedQueue[Frame] = BoundedQueue(_QUEUED_FRAMES)
+        self._results: BoundedQueue[Update] = BoundedQueue(_QUEUED_FRAMES)
+
+    def next(self, timeout: float) -> Update | None:
+        update = self._results.get(timeout)
+        if update is None and self._results.finished():
+            return self._finish()
+        return update or Update(None, [])
+
+    def _capture(self) -> None:
+        for frame in self._frames():
+            self._captured.put(frame)
+
+    def _infer(self) -> None:
+        while not self._stop.is_set() and not self._captured.finished():
+            self._awake.wait()
+            frame = self._captured.get(_POLL)
+            if frame is not None:
+                self._results.put(Update(frame, self._step_if_due(frame)))
+
+
+def open_pipeline(
+    source: Source,
+    classifier: VideoClassifier,
+    sampler: Sampler,
+    *,
+    duration: float | None = None,
+    max_frames: int | None = None,
+) -> Pipeline:
+    """Chooses the hand-over that suits the source. Leaving the pipeline's context closes the source.
+
+    Args:
+        source: An open source.
+        classifier: Used by the inference thread alone while the pipeline runs.
+        sampler: Likewise.
+        duration: Seconds of the source's time after which the stream ends.
+        max_frames: Frames after which the stream ends.
+    """
+    kind = LivePipeline if source.live else FilePipeline
+    return kind(source, classifier, sampler, duration, max_frames)
