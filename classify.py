@@ -65,7 +65,7 @@ class CaptureLoop:
         pipeline: Where frames and predictions come from.
         stop: Ends the loop; set by signals, and here by the q key.
         window: Where to show the picture, or None.
-        sinks: Further outputs. One that fails is dropped, with a line, and the others go on.
+        sinks: Further outputs. One that fails is dropped, with a line, and the others go on; the last one ends the run.
         draw: Whether a window or a sink wants the overlay.
         paced: Whether to play in real time: a file in a window.
         fit: Which part of a frame the model sees, see utils.FITS.
@@ -182,8 +182,11 @@ class CaptureLoop:
             try:
                 sink.write(picture, self._frame.timestamp, predictions)
             except OutputError as error:
-                say(f"classify.py: {error}")
+                sink.close()
                 self._sinks.remove(sink)
+                if not self._sinks and self._window is None:
+                    raise  # nobody is left to run for
+                say(f"classify.py: {error}")
 
     def _obey_keys(self) -> None:
         key = self._window.poll() if self._window is not None else None
@@ -229,7 +232,8 @@ def main(arguments: Sequence[str]) -> int:
             _run(options, signals)
         return signals.status
     except UserError as error:
-        say(f"classify.py: {error}")
+        if error.status:  # 0: the reader of our output has had enough
+            say(f"classify.py: {error}")
         return error.status
     except SystemExit as end:  # --help, or a signal before the loop
         return end.code

@@ -22,13 +22,28 @@ DEFAULT_MODEL = "movinet_a0_int8.tflite"
 
 _EPILOG = """\
 examples:
-  python classify.py --model movinet_a0_int8.tflite      the Pi camera or a USB camera, on the attached monitor
-  python classify.py --source party.mp4 --record out.mp4  a video file, recorded with its labels
-  python classify.py --source usb:0 --display none --jsonl -   no window, a line of JSON per prediction
+  python classify.py --model movinet_a0_int8.tflite
+      the Pi camera or a USB camera, with labels, on the attached monitor
+  python classify.py --source party.mp4 --record labelled.mp4
+      a video file, recorded with its labels
+  python classify.py --source usb:0 --display none --jsonl -
+      no window, a line of JSON per prediction
 
-exit status: 0 ended by itself or by q, 2 wrong flags, 3 model or labels, 4 source, 5 output,
-             6 missing package, 130 Ctrl-C, 143 SIGTERM
+The flags of TensorFlow's example work too: --label, --maxResults, --numThreads,
+--cameraId, --frameWidth, --frameHeight.
+
+exit status: 0 ended by itself or by the q key, 2 wrong flag, 3 model or labels,
+4 source, 5 output, 6 missing package, 130 Ctrl-C, 143 SIGTERM, 129 hangup
 """
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Lists each flag by its first name only."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if action.nargs == 0:
+            return action.option_strings[0]
+        return f"{action.option_strings[0]} {self._format_args(action, action.dest.upper())}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,9 +95,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of classify.py, with the reference example's flag names as further spellings."""
     parser = _Parser(
         prog="classify.py",
+        usage="python classify.py [--model FILE] [--source URI] [flag ...]",
         description="Live action recognition with a streaming MoViNet model.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     switch = argparse.BooleanOptionalAction
@@ -114,9 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--max-frames", type=_number(int, 1, 10**12, "frames"), metavar="N",
         help="end after this many frames of the source (default: no end)",
     )
-    group.add_argument(
-        "--cameraId", dest="source", type=_camera_id, metavar="N", help="the same as --source usb:N"
-    )
+    group.add_argument("--cameraId", dest="source", type=_camera_id, metavar="N", help=argparse.SUPPRESS)
 
     group = parser.add_argument_group("model")
     group.add_argument(
@@ -165,7 +179,8 @@ def build_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("output")
     group.add_argument("--record", metavar="FILE", help="write the picture with its labels to a video, out.mp4")
     group.add_argument(
-        "--record-limit", type=_limit, metavar="LIMIT", help="end the recording at 10min, 90s, 500MB, 2GB (default: no limit)"
+        "--record-limit", type=_limit, metavar="LIMIT",
+        help="end the recording at 10min, 90s, 500MB, 2GB (default: no limit)",
     )
     group.add_argument("--jsonl", metavar="FILE", help="append a line of JSON per prediction; - is standard output")
     group.add_argument(

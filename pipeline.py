@@ -170,10 +170,12 @@ class LivePipeline(Pipeline):
     def next(self, timeout: float) -> Update | None:
         frame = self._captured.get(self._shown, timeout)
         self._shown = self._shown if frame is None else frame.index
-        # Once the source has ended, what is left to wait for is the last step.
-        patience = timeout if self._captured.finished(self._shown) else 0.0
+        camera_ended = self._captured.finished(self._shown)
+        # Once the camera has ended, what is left to wait for is the last step.
+        patience = timeout if camera_ended else 0.0
         predictions = list(iter(lambda: self._results.get(patience), None))
-        if frame is None and not predictions and self._results.finished():
+        model_ended = self._results.finished() and not predictions
+        if model_ended and (frame is None or not camera_ended):
             return self._finish()
         return Update(frame, predictions)
 
