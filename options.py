@@ -202,9 +202,9 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     finder = _Parser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
     config = finder.parse_known_args(arguments)[0].config
-    if config is not None:
-        parser.set_defaults(**_read_config(Path(config).expanduser(), parser))
-    options = parser.parse_args(arguments)
+    # What stands in the namespace already is kept over a default, and replaced by a flag.
+    values = {} if config is None else _read_config(Path(config).expanduser(), parser)
+    options = parser.parse_args(arguments, argparse.Namespace(**values))
     if options.record_limit is not None and options.record is None:
         raise UserError("--record-limit bounds a recording; name its file with --record out.mp4")
     return options

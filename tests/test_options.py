@@ -1,0 +1,141 @@
+"""Flags from the command line and from a TOML file."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from errors import UserError
+from options import build_parser, parse_options
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        path = tmp_path / "settings.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_everything_has_a_default():
+    options = parse_options([])
+
+    assert options.model == "movinet_a0_int8.tflite"
+    assert (options.top_k, options.threshold, options.fit, options.display) == (3, 0.0, "crop", "auto")
+
+
+def test_the_reference_examples_flags_work():
+    options = parse_options(
+        "--model m --label l --maxResults 5 --numThreads 2 --cameraId 1 --frameWidth 320 --frameHeight 240".split()
+    )
+
+    assert (options.labels, options.top_k, options.threads) == ("l", 5, 2)
+    assert (options.source, options.width, options.height) == ("usb:1", 320, 240)
+
+
+def test_the_command_line_wins_over_the_file(config):
+    path = config('top-k = 5\nthreshold = 0.25\nloop = true\nallow = ["yoga", "zumba"]\nsource = "csi"\n')
+
+    from_file = parse_options(["--config", path])
+    both = parse_options(["--config", path, "--top-k", "2", "--no-loop", "--allow", "tai chi"])
+
+    assert (from_file.top_k, from_file.threshold, from_file.loop, from_file.source) == (5, 0.25, True, "csi")
+    assert from_file.allow == ["yoga", "zumba"]
+    assert (both.top_k, both.threshold, both.loop, both.allow) == (2, 0.25, False, ["tai chi"])
+
+
+def test_every_flag_can_stand_in_the_file(config):
+    flags = {
+        "source": '"a.mp4"', "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0", "duration": "9.5",
+        "max-frames": "7", "model": '"m"', "labels": '"l"', "runtime": '"tflite"', "threads": "2", "sample-fps": "2.5",
+        "fit": '"pad"', "top-k": "4", "threshold": "0.5", "allow": '["yoga"]', "deny": '["zumba"]',
+        "display": '"none"', "fullscreen": "true", "record": '"o.mp4"', "record-limit": '"5min"', "jsonl": '"-"',
+        "snapshots": '"pictures"',
+    }  # fmt: skip
+    offered = {action.option_strings[0][2:] for action in build_parser()._actions} - {
+        "list-models", "config", "cameraId", ""
+    }  # fmt: skip
+    assert set(flags) == offered - {"h"}, "a new flag belongs into this test"
+
+    options = vars(parse_options(["--config", config("".join(f"{key} = {value}\n" for key, value in flags.items()))]))
+
+    defaults = vars(parse_options([]))
+    assert [name for name in defaults if options[name] == defaults[name]] == ["list_models"]
+
+
+def test_keys_may_be_spelled_with_underscores(config):
+    assert parse_options(["--config", config("top_k = 4\n")]).top_k == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("topk = 3", r"unknown key 'topk', did you mean 'top-k'\?"),
+        ("top-k = 0", "0 is not between 1 and 100 labels"),
+        ("top-k = true", "top-k is True; it must be a number or a text"),
+        ("loop = 1", "loop is 1; it must be true or false"),
+        ("allow = [1]", "it must be a list of labels"),
+        ("fit = 'squash'", "squash"),
+        ("top-k = ", "is not TOML"),
+        ("config = 'other.toml'", "unknown key 'config'"),
+        ("[display]\nfullscreen = true", "display is "),
+    ],
+)
+def test_mistakes_in_the_file_are_one_line_that_names_it(config, text, complaint):
+    path = config(text)
+
+    with pytest.raises(UserError, match=complaint) as caught:
+        parse_options(["--config", path])
+
+    assert path in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(UserError, match="nowhere.toml: No such file"):
+        parse_options(["--config", "nowhere.toml"])
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("--topk 3", "unknown flag '--topk', did you mean '--top-k'?"),
+        ("--top-k many", "'many' is not a number of labels"),
+        ("--top-k 0", "not between 1 and 100"),
+        ("--threshold 1.5", "not between 0 and 1"),
+        ("--threshold nan", "not between 0 and 1"),
+        ("--sample-fps 0", "not between 0.1 and 120"),
+        ("--duration -1", "seconds"),
+        ("--width 640.5", "pixels"),
+        ("--cameraId front", "camera numbers"),
+        ("--fit squash", "squash"),
+        ("--record-limit 5min", "--record out.mp4"),
+        ("--record a.mp4 --record-limit soon", "soon"),
+        ("video.mp4", "unknown flag 'video.mp4'"),
+        ("--top-k", "expected one argument"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_line(line, complaint):
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        parse_options(line.split())
+
+    assert "\n" not in str(caught.value)
+    assert caught.value.status == 2
+
+
+def test_help_fits_a_terminal_of_80_columns_and_names_units_and_defaults(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+
+    with pytest.raises(SystemExit) as end:
+        parse_options(["--help"])
+
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert max(map(len, text.splitlines())) <= 80
+    for group in ("input:", "model:", "display:", "output:"):
+        assert f"\n{group}\n" in text
+    assert "--duration SECONDS" in text
+    assert "(default: crop)" in text
