@@ -9,6 +9,11 @@ old a frame was when its step began, and the same for the first step after one t
 
 from __future__ import annotations
 
+from environment import use_venv
+
+if __name__ == "__main__":
+    use_venv()
+
 import argparse
 import os
 import platform
@@ -146,7 +151,7 @@ def main() -> None:
     options = parser.parse_args()
 
     display = find_display()
-    window = Window("benchmark") if display.name else None
+    window = Window("benchmark", screen=display.screen) if display.name else None
     print(f"{platform.machine()}, Python {platform.python_version()}, OpenCV {cv2.__version__}, {os.cpu_count()} cores")
     print(f"camera 640x480 at {_CAMERA_FPS:g} fps, steps of {options.step_ms:g} ms, one of {options.stall:g} s,", end=" ")
     print(f"window on {display.name}" if window else f"drawn but not shown ({display.reason})")

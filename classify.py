@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import signal
 
+from environment import use_venv
+
 if __name__ == "__main__":
     # The imports below take a second on a Pi; Ctrl-C during them should end the program without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    use_venv()
 
 import contextlib
 import os
@@ -279,8 +282,8 @@ def _open_window(options: Namespace) -> Window | None:
         return None
     display = find_display()
     if display.name is not None:
-        say(f"display: {display.name}")
-        return Window("Action recognition", options.fullscreen)
+        say(f"display: {display.name} ({display.reason})")
+        return Window("Action recognition", options.fullscreen, display.screen)
     if options.display == "window":
         raise OutputError(f"no window: {display.reason}; use --display none to run without")
     say(f"display: none, {display.reason}; labels go to the terminal")

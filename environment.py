@@ -1,0 +1,27 @@
+"""Runs the commands with the packages that setup.sh installed, whichever `python` they were typed with."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from errors import PackageError
+
+_VENV = Path(__file__).resolve().parent / ".venv"
+
+
+def use_venv(venv: Path = _VENV) -> None:
+    """Starts the running command again in setup.sh's virtual environment, unless it runs in one already.
+
+    To be called before the first import of a package. Does nothing where setup.sh wasn't run.
+    """
+    python = venv / "bin" / "python"
+    if sys.prefix == sys.base_prefix and python.exists():
+        os.execv(python, [str(python), *sys.argv])
+    missing = [name for name in ("cv2", "numpy") if importlib.util.find_spec(name) is None]
+    if missing:
+        error = PackageError(f"{' and '.join(missing)} not installed for {sys.executable}; run ./setup.sh")
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(error.status)
