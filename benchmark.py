@@ -42,7 +42,7 @@ _LABELS = ("carving ice", "ice fishing", "shoveling snow")
 
 
 class DrawnCamera:
-    """A live source: a ball that moves over a grey ground, 30 frames a second; the newest frame if the reader is late."""
+    """A live source: a ball that moves over a grey ground, 30 frames a second."""
 
     name, live, fps = "drawn camera", True, _CAMERA_FPS
 

@@ -28,7 +28,7 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ModelError(f"label file {path}: {error.strerror}; give one class name a line with --labels FILE") from None
+        raise ModelError(f"label file {path}: {error.strerror}; name another with --labels FILE") from None
     except UnicodeDecodeError as error:
         raise ModelError(f"label file {path}: byte {error.start} is not UTF-8; save it as UTF-8 text") from None
     labels = [line.strip() for line in text.rstrip().splitlines()]

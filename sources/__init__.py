@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
+
+from errors import PackageError, SourceError
+
+# What opens each kind of source: called with the address (a path, a number or a URL) and the Options. Imported only
+# when it is wanted, so that a PC needs no picamera2. A new kind of camera is one new file and one line here.
+_OPENERS = {
+    "csi": "sources.picamera:PiCamera",
+    "usb": "sources.opencv:open_usb",
+    "rtsp": "sources.opencv:open_stream",
+    "rtsps": "sources.opencv:open_stream",
+    "http": "sources.opencv:open_stream",
+    "https": "sources.opencv:open_stream",
+    "file": "sources.opencv:open_video",
+    "folder": "sources.images:open_folder",
+}
+_CAMERA = re.compile(r"(csi|usb)(?::(\d+))?")
+_DEVICE = re.compile(r"/dev/video(\d+)")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 @dataclass(frozen=True)
@@ -46,3 +68,120 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Releases the device or file; may be called twice."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a source is to be opened; each kind takes what applies to it.
+
+    Attributes:
+        loop: Start a file or folder again at its end.
+        width: Columns asked of a camera, in pixels.
+        height: Rows asked of a camera, in pixels.
+        fps: Frames a second asked of a camera, or at which a folder of images plays.
+        read_timeout: Seconds without a frame after which a live source is given up.
+    """
+
+    loop: bool = False
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    read_timeout: float = 5.0
+
+    @property
+    def camera_size(self) -> tuple[int, int]:
+        """(width, height) in pixels to ask of a camera: 640x480 unless said otherwise; half a size is made 4:3."""
+        width = self.width or (self.height * 4 // 3 if self.height else 640)
+        return width, self.height or width * 3 // 4
+
+
+def open_source(
+    uri: str,
+    *,
+    loop: bool = False,
+    width: int | None = None,
+    height: int | None = None,
+    fps: float | None = None,
+    read_timeout: float = 5.0,
+) -> Source:
+    """Opens what frames are to come from.
+
+    Args:
+        uri: csi, csi:1, usb:0, /dev/video0, a video file or GIF, a folder of images, file://, rtsp://, http(s)://.
+        loop: Start a file or folder again at its end; its timestamps go on rising.
+        width: Columns asked of a camera, in pixels.
+        height: Rows asked of a camera, in pixels.
+        fps: Frames a second asked of a camera, or at which a folder of images plays.
+        read_timeout: Seconds without a frame after which a live source is given up.
+
+    Returns:
+        The source, from which at least one frame can be read.
+
+    Raises:
+        SourceError: There is no such source, or it gives no frame.
+        PackageError: The source needs a Python package that isn't installed.
+    """
+    kind, address = _parse(uri)
+    module, _, opener = _OPENERS[kind].partition(":")
+    options = Options(loop, width, height, fps, read_timeout)
+    return getattr(importlib.import_module(module), opener)(address, options)
+
+
+def find_camera() -> str:
+    """Returns the URI of the camera to use when none is named: the Pi camera, else the first USB camera that works.
+
+    Raises:
+        SourceError: There is none; the message lists what was looked for.
+    """
+    from sources.opencv import list_usb_cameras
+    from sources.picamera import list_pi_cameras
+
+    missing = []
+    try:
+        if list_pi_cameras():
+            return "csi"
+        missing.append("no Pi camera is attached")
+    except PackageError:
+        missing.append("picamera2 is not installed (on a Raspberry Pi, run ./setup.sh)")
+    for number, _ in list_usb_cameras():
+        try:
+            open_source(f"usb:{number}").close()
+            return f"usb:{number}"
+        except SourceError as error:
+            missing.append(str(error))
+    if len(missing) == 1:
+        missing.append("no USB camera is plugged in")
+    raise SourceError(f"no camera found: {'; '.join(missing)}; or give --source video.mp4 or --source rtsp://...")
+
+
+def public_name(uri: str) -> str:
+    """Returns a URI as it may be shown: without user, password or anything else of a URL that can hold a secret."""
+    scheme = _SCHEME.match(uri)
+    if not scheme or scheme.group(1).lower() == "file":
+        return uri
+    authority, path = re.split(r"(?=[/?#]|$)", uri[scheme.end() :], maxsplit=1)
+    host = authority.rpartition("@")[2]
+    # A password that holds "/", "?" or "#" spreads over the whole URL: then nothing after the scheme is safe to show.
+    if "@" in path or not re.fullmatch(r"([\w.-]+|\[[\w:.%]+\])(:\d+)?", host):
+        return f"{scheme.group()}..."
+    # Some cameras want the password inside the path: /user=admin&password=secret.
+    path = re.split(r"[?#]", path)[0]
+    return scheme.group() + host + (path if re.fullmatch(r"[\w./-]*", path) else "/...")
+
+
+def _parse(uri: str) -> tuple[str, str]:
+    """Splits a URI into a key of _OPENERS and the address for that opener."""
+    camera, device, scheme = _CAMERA.fullmatch(uri), _DEVICE.fullmatch(uri), _SCHEME.match(uri)
+    if camera:
+        return camera.group(1), camera.group(2) or "0"
+    if device:
+        return "usb", device.group(1)
+    if scheme and scheme.group(1).lower() != "file":
+        kind = scheme.group(1).lower()
+        if kind not in _OPENERS:
+            raise SourceError(f"{public_name(uri)} is not supported; use rtsp://, http://, https:// or file://")
+        return kind, uri
+    if not uri.strip():
+        raise SourceError("the source is empty; give a camera (csi, usb:0), a video file, a folder or a URL")
+    path = Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser()
+    return ("folder" if path.is_dir() else "file"), str(path)

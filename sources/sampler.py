@@ -1,4 +1,4 @@
-"""Which frames the model sees: a choice by time, since models are trained at a frame rate and cameras have their own."""
+"""Which frames the model sees: chosen by time, since models are trained at one frame rate and cameras have another."""
 
 from __future__ import annotations
 
@@ -26,42 +26,9 @@ class Sampler:
         went_back = timestamp < self._last - self._period
         if timestamp < self._next - _TIMESTAMP_ROUNDING and not went_back:
             return False
-        on_grid = not went_back and timestamp - self._next < self._period
-        following = max(self._next + self._period, timestamp + self._period / 2) if on_grid else timestamp + self._period
-        self._last, self._next = timestamp, following
+        if went_back or timestamp - self._next >= self._period:
+            self._next = timestamp + self._period
+        else:
+            self._next = max(self._next + self._period, timestamp + self._period / 2)
+        self._last = timestamp
         return True
-
-
-class LatestFrame:
-    """A slot for one frame between a writer and any number of readers; a newer frame replaces an older one."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._frame: Frame | None = None
-        self._closed = False
-
-    def put(self, frame: Frame) -> None:
-        """Replaces the frame and wakes every reader."""
-        with self._changed:
-            self._frame = frame
-            self._changed.notify_all()
-
-    def get(self, after: int, timeout: float) -> Frame | None:
-        """Returns the newest frame if its index is above `after`; None if none came in `timeout` seconds or will."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._is_newer(after), timeout)
-            return self._frame if self._is_newer(after) else None
-
-    def close(self) -> None:
-        """Says that no frame follows."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """True when no frame follows the one in the slot."""
-        return self._closed
-
-    def _is_newer(self, after: int) -> bool:
-        return self._frame is not None and self._frame.index > after
