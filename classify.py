@@ -42,7 +42,7 @@ from sinks.jsonl import JsonLines
 from sinks.snapshot import save_snapshot
 from sinks.video_file import VideoFile
 from sinks.window import Window
-from sources import Frame, Source, find_camera, open_source, public_name
+from sources import Frame, Source, find_camera, open_source
 from sources.clock import Clock
 from sources.sampler import Sampler
 from utils import fit_box
@@ -253,13 +253,12 @@ def _run(options: Namespace, signals: Signals) -> None:
             stack.callback(window.close)
         classifier = stack.enter_context(_open_classifier(model, labels, options))
         say(f"model: {model.name} on {classifier.runtime}, sampling {sampler.fps:g} frames a second")
-        uri = options.source or find_camera()
-        sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _open_sinks(options, uri, window)]
-        source = _wait_for(lambda: _open_source(uri, options))
+        source = _wait_for(lambda: _open_source(options))
         say(f"source: {source.name}")
-        pipeline = open_pipeline(
-            source, classifier, sampler, duration=options.duration, max_frames=options.max_frames
+        pipeline = stack.enter_context(
+            open_pipeline(source, classifier, sampler, duration=options.duration, max_frames=options.max_frames)
         )
+        sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _open_sinks(options, source, window)]
         loop = CaptureLoop(
             pipeline,
             signals.stop,
@@ -272,8 +271,7 @@ def _run(options: Namespace, signals: Signals) -> None:
             snapshots=options.snapshots,
         )
         signals.deferred = True
-        with pipeline:
-            loop.run()
+        loop.run()
     _summarize(loop)
 
 
@@ -305,19 +303,25 @@ def _open_classifier(model: Path, labels: Path, options: Namespace) -> VideoClas
     )
 
 
-def _open_sinks(options: Namespace, uri: str, window: Window | None) -> Iterator[Sink]:
+def _open_source(options: Namespace) -> Source:
+    return open_source(
+        options.source or find_camera(),
+        loop=options.loop,
+        width=options.width,
+        height=options.height,
+        fps=options.camera_fps,
+    )
+
+
+def _open_sinks(options: Namespace, source: Source, window: Window | None) -> Iterator[Sink]:
     if options.record is not None:
-        recorder = VideoFile(options.record, limit=options.record_limit)
+        recorder = VideoFile(options.record, source.fps, options.record_limit)
         say(f"recording: {recorder.path}")
         yield recorder
     if options.jsonl is not None:
-        yield JsonLines(options.jsonl, public_name(uri))
+        yield JsonLines(options.jsonl, source.name)
     if window is None and options.jsonl != "-":
         yield Console()
-
-
-def _open_source(uri: str, options: Namespace) -> Source:
-    return open_source(uri, loop=options.loop, width=options.width, height=options.height, fps=options.camera_fps)
 
 
 def _wait_for(work: Callable[[], T]) -> T:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import http.server
 import signal
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from http_camera import address, serving
 
 import sources.opencv
 from errors import SourceError
@@ -22,46 +21,6 @@ RTSP_CAMERA = Path(__file__).with_name("rtsp_camera.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 
-class Camera(http.server.BaseHTTPRequestHandler):
-    """/cam gives frames for ever, /stall stops after 20 and keeps the line, /close hangs up, /file is a video."""
-
-    def do_GET(self):  # noqa: N802
-        if self.path == "/file.avi":
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(self.server.video)))
-            self.end_headers()
-            self.wfile.write(self.server.video)
-        elif self.path.split("?")[0] in ("/cam", "/stall", "/close"):
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-            self.end_headers()
-            self.send_frames()
-        else:
-            self.send_error(401)
-
-    def send_frames(self):
-        count = 0
-        while not self.server.stopped.wait(1 / 25):
-            if self.path == "/close" and count == 20:
-                return
-            if self.path == "/stall" and count == 20:
-                self.server.stopped.wait(30)
-                return
-            # The left half tells the count, so that a reader can see which frame it got.
-            image = np.zeros((48, 64, 3), np.uint8)
-            image[:, :32] = 10 * (count % 20)
-            jpeg = cv2.imencode(".jpg", image)[1].tobytes()
-            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            try:
-                self.wfile.write(head + jpeg + b"\r\n")
-            except OSError:
-                return
-            count += 1
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def server(tmp_path):
     path = str(tmp_path / "a.avi")
@@ -69,20 +28,8 @@ def server(tmp_path):
     for level in (20, 90, 160):
         writer.write(np.full((48, 64, 3), level, np.uint8))
     writer.release()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    server.video = Path(path).read_bytes()
-    server.stopped = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.stopped.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def address(server, path):
-    return f"http://127.0.0.1:{server.server_address[1]}{path}"
+    with serving(Path(path).read_bytes()) as server:
+        yield server
 
 
 def read_until_error(source, within):

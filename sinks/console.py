@@ -1,0 +1,95 @@
+"""Prints one line a second, for a machine without a display."""
+
+from __future__ import annotations
+
+import sys
+from typing import Sequence, TextIO
+
+import numpy as np
+
+from sinks.jsonl import STDOUT, write_line
+from utils import RateMeter
+from video_classifier import Prediction
+
+_PERIOD = 1.0  # seconds between lines
+_WIDTH = 80  # columns
+_LABELS_WIDTH = 46  # columns left between the time and the speed
+
+
+class Console:
+    """A sink that prints the latest labels, the achieved rate and the time of a step, once a second.
+
+    Seconds are those of the frames, counted from the first, so that a file reads like a live source.
+
+    Args:
+        stream: Where to print; standard output if None.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._name = STDOUT if stream is None else "the console"
+        self._meter = RateMeter()
+        self._start: float | None = None  # timestamps, in seconds
+        self._line_at = 0.0
+        self._timestamp = 0.0
+        self._latest: Prediction | None = None
+        self._printed: Prediction | None = None
+
+    def write(self, picture: np.ndarray, timestamp: float, predictions: Sequence[Prediction]) -> None:
+        """Prints a line if one is due.
+
+        Args:
+            picture: Not used.
+            timestamp: Seconds, the frame's.
+            predictions: Those made since the last call, oldest first.
+
+        Raises:
+            ReaderGone: Nobody reads the pipe any more.
+            OutputError: It can't be written.
+        """
+        if self._start is None:
+            self._start = self._line_at = timestamp
+        self._timestamp = timestamp
+        for prediction in predictions:
+            self._latest = prediction
+            self._meter.tick(timestamp if prediction.timestamp is None else prediction.timestamp)
+        if timestamp - self._line_at >= _PERIOD:
+            self._line_at = timestamp
+            self._print()
+
+    def close(self) -> None:
+        """Prints the last prediction if it hasn't been yet; may be called twice."""
+        if self._latest is not self._printed:
+            self._print()
+
+    def _print(self) -> None:
+        self._printed = self._latest
+        if self._stream is None:  # the shell's >&-
+            return
+        line = f"{self._timestamp - (self._start or 0.0):7.1f} s  "
+        if self._latest is None:
+            line += "no prediction yet"
+        else:
+            speed = f"({self._meter.rate(self._timestamp):.1f} steps/s, {self._latest.step_time * 1000:.0f} ms)"
+            line += _labels(self._latest).ljust(_LABELS_WIDTH)
+            line += speed.rjust(_WIDTH - len(line))
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        write_line(self._stream, line.encode(encoding, "replace").decode(encoding), self._name)
+
+
+def _labels(prediction: Prediction) -> str:
+    """Returns the categories, best first, as many as fit; the best always, shortened if it must be."""
+    if not prediction.top:
+        return "no action"
+    line = ""
+    for category in prediction.top:
+        percent = f" {category.probability:4.0%}".replace("%", " %")
+        if not line:
+            room = _LABELS_WIDTH - len(percent)
+            label = category.label if len(category.label) <= room else category.label[: room - 1] + "…"
+            line = label + percent
+        elif len(line) + 3 + len(category.label) + len(percent) <= _LABELS_WIDTH:
+            line += "   " + category.label + percent
+        else:
+            break
+    return line

@@ -1,0 +1,141 @@
+"""Writes every prediction as a line of JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Sequence, TextIO
+
+import numpy as np
+
+from errors import OutputError
+from video_classifier import Prediction
+
+STDOUT = "standard output"  # what messages call it
+
+
+class ReaderGone(OutputError):
+    """Who read our output through a pipe has closed it, as `head` does: not a mistake."""
+
+    status = 0
+
+
+class JsonLines:
+    """A sink that writes JSON Lines in UTF-8: appended to a file, or to standard output.
+
+    Each line reaches the system at once, so that a kill costs at most the line that is being written.
+
+    Args:
+        path: A file, or "-" for standard output.
+        source_name: What the lines give as "source"; without credentials.
+
+    Raises:
+        OutputError: The file can't be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], source_name: str) -> None:
+        self._source_name = source_name
+        self._name = STDOUT if str(path) == "-" else str(path)
+        try:
+            self._stream = _open_stdout() if self._name == STDOUT else _open_to_append(Path(path).expanduser())
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"can't write {self._name}: {reason}; give a file you may write") from None
+
+    def write(self, picture: np.ndarray, timestamp: float, predictions: Sequence[Prediction]) -> None:
+        """Writes a line per prediction.
+
+        Args:
+            picture: Not used.
+            timestamp: Not used: a prediction has its own.
+            predictions: Those made since the last call, oldest first.
+
+        Raises:
+            ReaderGone: Nobody reads the pipe any more.
+            OutputError: The disk is full or broken.
+        """
+        for prediction in predictions:
+            line = json.dumps(self._record(prediction), ensure_ascii=False, allow_nan=False)
+            write_line(self._stream, line, self._name)
+
+    def close(self) -> None:
+        """Closes the file; may be called twice."""
+        with contextlib.suppress(OSError):  # a line that write() has reported as lost
+            self._stream.close()
+
+    def _record(self, prediction: Prediction) -> dict[str, Any]:
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        return {
+            "time": now.replace("+00:00", "Z"),
+            "timestamp": _number(prediction.timestamp, 6),
+            "source": self._source_name,
+            "step": prediction.step,
+            "step_ms": _number(prediction.step_time * 1000, 1),
+            "top": [
+                {
+                    "label": category.label,
+                    "probability": _number(category.probability, 6),
+                    "index": int(category.index),
+                }
+                for category in prediction.top
+            ],
+        }
+
+
+def write_line(stream: TextIO, line: str, name: str) -> None:
+    """Writes a line and hands it to the system.
+
+    Args:
+        stream: To write to.
+        line: Without its end.
+        name: What an error message calls the stream.
+
+    Raises:
+        ReaderGone: Nobody reads the pipe any more.
+        OutputError: It can't be written.
+    """
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except OSError as error:
+        if name == STDOUT:
+            _drop_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone(f"{name}: the reader has closed the pipe") from None
+        raise OutputError(f"can't write {name}: {error.strerror}; check the free space") from None
+
+
+def _drop_stdout() -> None:
+    """Leads standard output to nowhere: Python flushes it once more at exit, and would complain again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _open_stdout() -> TextIO:
+    if sys.stdout is None:  # the shell's >&-
+        raise OutputError("can't write standard output: it is closed; give a file")
+    # A stream of our own: JSON is UTF-8 whatever the terminal's encoding is.
+    return open(sys.stdout.fileno(), "w", encoding="utf-8", newline="\n", closefd=False)
+
+
+def _open_to_append(path: Path) -> TextIO:
+    last = b"\n"
+    if path.is_file() and path.stat().st_size:
+        with open(path, "rb") as old:
+            old.seek(-1, os.SEEK_END)
+            last = old.read()
+    stream = open(path, "a", encoding="utf-8", newline="\n")
+    if last != b"\n":  # an earlier run was killed within a line
+        stream.write("\n")
+    return stream
+
+
+def _number(value: float | None, digits: int) -> float | None:
+    """Rounds a number; JSON has none that isn't finite."""
+    return round(float(value), digits) if value is not None and math.isfinite(value) else None
