@@ -1,0 +1,220 @@
+"""The TFLite runtime: which of the packages that can run a .tflite file is used, and a load that a bad file can't kill.
+
+Three packages offer the same `Interpreter` class: ai-edge-litert (maintained), tflite-runtime (its predecessor, still
+the only one for 32-bit systems and Python 3.9) and the full tensorflow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import warnings
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import numpy as np
+
+from errors import ModelError, PackageError, UserError
+
+RUNTIMES = ("auto", "litert", "tflite", "tensorflow")
+
+# Name: (what pip installs, module that holds Interpreter), in the order that "auto" tries them.
+_PACKAGES = {
+    "litert": ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    "tflite": ("tflite-runtime", "tflite_runtime.interpreter"),
+    "tensorflow": ("tensorflow", "tensorflow.lite.python.interpreter"),
+}
+_TRIAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One installed package that runs .tflite files.
+
+    Attributes:
+        name: One of RUNTIMES other than "auto".
+        package: The name that pip knows it by.
+        version: Its version.
+        interpreter: Its Interpreter class.
+    """
+
+    name: str
+    package: str
+    version: str
+    interpreter: Callable[..., Any]
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+def choose_runtime(name: str = "auto") -> Runtime:
+    """Imports a TFLite runtime.
+
+    Args:
+        name: One of RUNTIMES; "auto" takes the first that works: ai-edge-litert, tflite-runtime, tensorflow.
+
+    Raises:
+        PackageError: It is not installed or doesn't work here; the text says why and what to install.
+        UserError: No runtime has this name.
+    """
+    if name not in RUNTIMES:
+        raise UserError(f"unknown runtime {name!r}; use one of {', '.join(RUNTIMES)}")
+    reasons = []
+    for candidate in _PACKAGES if name == "auto" else [name]:
+        package = _PACKAGES[candidate][0]
+        try:
+            interpreter = _import_interpreter(candidate)
+            return Runtime(candidate, package, _version(package), interpreter)
+        except PackageError as error:
+            reasons.append(str(error))
+    package = _PACKAGES["litert" if name == "auto" else name][0]
+    remedy = f"pip install {package}" if name == "auto" else f"--runtime auto, or pip install {package}"
+    raise PackageError(f"can't run .tflite files: {'; '.join(reasons)}; try {remedy}")
+
+
+def load_interpreter(model: str | os.PathLike[str], runtime: Runtime, threads: int) -> Any:
+    """Loads a .tflite file and allocates its tensors.
+
+    A damaged file can crash a runtime, and the whole process with it, so that it is first run once in a child process.
+    Both processes are given the same bytes: what was tried is what is loaded.
+
+    Args:
+        model: The file.
+        runtime: From choose_runtime.
+        threads: Threads that its kernels may use.
+
+    Returns:
+        The runtime's Interpreter.
+
+    Raises:
+        ModelError: The file is missing, unreadable, not a .tflite file, damaged, or beyond this runtime.
+    """
+    content = _read_model(Path(model))
+    problem = _try_in_child(content, runtime.name)
+    if problem is None:
+        try:
+            with _without_chatter():
+                return _allocate(runtime.interpreter, content, threads)
+        except Exception as error:  # The runtimes raise ValueError, RuntimeError, UnicodeDecodeError and others.
+            problem = str(error)
+    distinct_lines = dict.fromkeys(problem.splitlines())
+    problem = textwrap.shorten(" ".join(distinct_lines), 160, placeholder=" ...")
+    raise ModelError(f"model {model} can't be run by {runtime} (damaged, or not for this version?): {problem}")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # Also installed under other names, such as tensorflow-cpu.
+        return getattr(sys.modules.get(package.replace("-", "_")), "__version__", "of unknown version")
+
+
+def _import_interpreter(name: str) -> Callable[..., Any]:
+    package, module = _PACKAGES[name]
+    # Built against numpy 1: under numpy 2 it prints a page at import and fails at the first Interpreter().
+    if name == "tflite" and int(np.__version__.split(".")[0]) >= 2:
+        raise PackageError(f"{package} needs numpy below 2, found {np.__version__}")
+    if name == "tensorflow":  # Else it greets with ten lines, and advises users to take ai-edge-litert.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+    try:
+        return importlib.import_module(module).Interpreter
+    except ModuleNotFoundError as error:
+        if error.name == module.split(".")[0]:
+            raise PackageError(f"{package} is not installed") from None
+        raise PackageError(f"{package} is incomplete: {error}") from None
+    except Exception as error:  # A broken installation raises almost anything: ImportError, AttributeError, OSError.
+        raise PackageError(f"{package} fails to import: {textwrap.shorten(str(error), 120)}") from None
+
+
+def _read_model(path: Path) -> bytes:
+    remedy = "give a .tflite file with --model"
+    try:
+        if path.is_dir():
+            raise ModelError(f"model {path} is a folder; {remedy}")
+        with open(path, "rb") as file:
+            head = file.read(8)
+            if not head:
+                raise ModelError(f"model {path} is empty; fetch or copy it again")
+            if head[4:] != b"TFL3":
+                raise ModelError(f"model {path} is not a .tflite file; {remedy}")
+            return head + file.read()
+    except OSError as error:
+        raise ModelError(f"model {path}: {error.strerror}; {remedy}") from None
+
+
+def _allocate(interpreter_class: Callable[..., Any], content: bytes, threads: int) -> Any:
+    interpreter = interpreter_class(model_content=content, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _try_in_child(content: bytes, name: str) -> str | None:
+    """Returns what went wrong when another process loaded and ran the model, or None if nothing did."""
+    # The child finds the packages where this process does, also after sys.path was edited or under `python -P`.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, os.path.abspath(__file__), name]
+    try:
+        child = subprocess.run(
+            command, input=content, capture_output=True, env=environment, timeout=_TRIAL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"one step took more than {_TRIAL_SECONDS:.0f} s"
+    if child.returncode < 0:
+        return f"it crashes ({signal.strsignal(-child.returncode)})"
+    if child.returncode > 0:
+        # The runtime's own reason stands on stdout, what the interpreter itself may have died of on stderr.
+        return (child.stdout or child.stderr.strip().rpartition(b"\n")[2]).decode(errors="replace")
+    return None
+
+
+def _trial(name: str) -> None:
+    """The child's part: loads the model that stands on stdin, runs it once, on zeros, and reads what it gives."""
+    interpreter_class = _import_interpreter(name)
+    try:
+        interpreter = _allocate(interpreter_class, sys.stdin.buffer.read(), threads=1)
+        for tensor in interpreter.get_input_details():
+            interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
+        interpreter.invoke()
+        for key in interpreter.get_signature_list():
+            runner = interpreter.get_signature_runner(key)
+            for tensor in (*runner.get_input_details().values(), *runner.get_output_details().values()):
+                interpreter.get_tensor(tensor["index"])
+    except Exception as error:
+        sys.stdout.write(str(error) or repr(error))
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Drops the INFO lines that the runtimes write straight to file descriptor 2; passes everything else on."""
+    if sys.stderr is None:  # Started with descriptor 2 closed.
+        yield
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as caught:
+            os.dup2(caught.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(saved, 2)
+                caught.seek(0)
+                for line in caught:
+                    if not line.startswith(b"INFO:"):
+                        os.write(2, line)
+    finally:
+        os.close(saved)
+
+
+if __name__ == "__main__":
+    _trial(sys.argv[1])

@@ -1,0 +1,83 @@
+"""What several tests share: the tiny models of tests/data, the real files beside the repository, the runtimes here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from errors import PackageError  # noqa: E402
+from runtime import RUNTIMES, choose_runtime  # noqa: E402
+
+DATA = ROOT / "tests" / "data"
+SHARED = ROOT.parent / "shared"
+
+
+def _usable(name: str) -> bool:
+    try:
+        choose_runtime(name)
+    except PackageError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session", params=[name for name in RUNTIMES if name != "auto" and _usable(name)])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """The name of each runtime that is installed and works here, in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Path:
+    """Float model that tells colours, brightness, motion and flicker; see make_tiny_models.py."""
+    return DATA / "tiny.tflite"
+
+
+@pytest.fixture(scope="session")
+def tiny_quantized_model() -> Path:
+    """The same with image, states and logits quantized."""
+    return DATA / "tiny_quantized.tflite"
+
+
+@pytest.fixture(scope="session")
+def tiny_labels() -> Path:
+    return DATA / "tiny.txt"
+
+
+def _shared(path: str) -> Path:
+    if not (SHARED / path).exists():
+        pytest.skip(f"needs ../shared/{path}, a real file that isn't part of the repository")
+    return SHARED / path
+
+
+@pytest.fixture(scope="session")
+def movinet_model() -> Path:
+    """The published MoViNet A0, int8, 600 classes."""
+    return _shared("models/movinet_a0_int8.tflite")
+
+
+@pytest.fixture(scope="session")
+def movinet_se_model() -> Path:
+    """A fine-tuned MoViNet A0 with squeeze-and-excitation, int8, 7 classes."""
+    return _shared("models/movinet_a0_se_int8.tflite")
+
+
+@pytest.fixture(scope="session")
+def carving_ice_video() -> Path:
+    """4.4 s of the Kinetics-600 class "carving ice"."""
+    return _shared("videos/carving_ice.mp4")
+
+
+@pytest.fixture(scope="session")
+def kinetics_labels() -> Path:
+    return ROOT / "labels" / "kinetics600.txt"
+
+
+@pytest.fixture(scope="session")
+def movinet_se_labels() -> Path:
+    return _shared("labels/movinet_a0_se.txt")
