@@ -1,0 +1,283 @@
+"""Everything that is drawn on a frame: what the model sees, what it says, and how fast it all runs."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Sequence
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from video_classifier import Category, Prediction
+
+KEYS = (
+    ("q, Esc", "quit"),
+    ("space", "pause"),
+    ("r", "reset"),
+    ("s", "snapshot"),
+    ("f", "full screen"),
+    ("h", "help"),
+)
+
+# Blue, green, red. Orange and sky blue of the Okabe-Ito palette stay apart for every kind of colour blindness.
+_ORANGE = (0, 159, 230)
+_SKY_BLUE = (233, 180, 86)
+_WHITE = (255, 255, 255)
+_LIGHT = (225, 225, 225)
+_YELLOW = (66, 228, 240)
+_TRACK = (95, 95, 95)
+_BLACK = (0, 0, 0)
+
+_PANEL_LIGHT = 0.25  # what a panel lets through of the picture under it
+_PLAIN, _STRONG = cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX
+_TRUETYPE = int(cv2.__version__.split(".")[0]) >= 5
+_TALLEST = "Ag(|"
+_SMALLEST_SCALE = 0.32  # OpenCV's font scale below which letters run together
+_SHRINK = 0.75  # a text that doesn't fit gets this much smaller before it is shortened
+
+
+@dataclass
+class Status:
+    """What the overlay says of the program itself.
+
+    Attributes:
+        camera_fps: Frames a second that arrive; 0 if not known yet.
+        sample_fps: Frames a second that the model really gets; 0 if not known yet.
+        wanted_fps: Frames a second that the model should get.
+        warming_up: The model hasn't seen a second of video yet.
+        paused: The picture stands still.
+        help: The list of keys is shown.
+        message: A few words about what just happened or goes on: "recording".
+    """
+
+    camera_fps: float
+    sample_fps: float
+    wanted_fps: float
+    warming_up: bool
+    paused: bool = False
+    help: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class _Style:
+    """Lengths in pixels that suit one picture size; `scale` is OpenCV's font scale."""
+
+    scale: float
+    ascent: int
+    descent: int
+    pad: int
+    bar: int
+
+    @property
+    def line(self) -> int:
+        return self.ascent + self.descent
+
+
+def draw_overlay(
+    image: np.ndarray, prediction: Prediction | None, status: Status, box: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Draws the overlay on a copy of a frame.
+
+    Args:
+        image: uint8 [H, W, 3] BGR, of any size. Not modified.
+        prediction: The latest one; None before the first.
+        status: Rates, marks and messages.
+        box: Left, top, width and height in pixels of the part of the image that the model sees.
+
+    Returns:
+        uint8 [H, W, 3] BGR.
+    """
+    picture = image.copy()
+    height, width = picture.shape[:2]
+    style = _style(min(height, width))
+    top = _draw_status(picture, style, _status_texts(prediction, status), _marks(status))
+    bottom = height - style.pad
+    # On a small picture the help takes the place of the predictions.
+    if not status.help or bottom - top > 2 * len(KEYS) * (style.line + style.pad):
+        bottom = _draw_predictions(picture, style, prediction, top, bottom)
+    _draw_box(picture, box, top, bottom)
+    if status.help:
+        _draw_help(picture, style, top, bottom)
+    return picture
+
+
+@lru_cache(maxsize=16)
+def _style(side: int) -> _Style:
+    scale = max(_SMALLEST_SCALE, side / 1000)
+    (_, ascent), descent = cv2.getTextSize(_TALLEST, _STRONG, scale, _thickness(scale))
+    # OpenCV 4 counts no space above capitals, 5 does: a little more sets the text in the middle of its line in both.
+    ascent += descent // 4
+    return _Style(scale, ascent, descent, pad=max(2, round(0.5 * ascent)), bar=max(2, round(0.25 * ascent)))
+
+
+def _thickness(scale: float) -> int:
+    # The strokes of OpenCV 5's TrueType font grow with the letters; those of 4.x have to be told to.
+    return 1 if _TRUETYPE else max(1, round(1.6 * scale))
+
+
+def _draw_box(picture: np.ndarray, box: tuple[int, int, int, int], first: int, last: int) -> None:
+    """Outlines the part that the model sees, light in dark so that it shows on any picture.
+
+    Only from row `first` to before row `last`: lines across a panel would disturb the text.
+    """
+    left, top, width, height = box
+    free = picture[first:last]
+    if (height, width) == picture.shape[:2] or not free.size:
+        return
+    right, top, bottom = left + width - 1, top - first, top + height - 1 - first
+    cv2.rectangle(free, (left, top), (right, bottom), _BLACK)
+    cv2.rectangle(free, (left + 1, top + 1), (right - 1, bottom - 1), _LIGHT)
+
+
+def _draw_status(picture: np.ndarray, style: _Style, texts: Sequence[str], marks: str) -> int:
+    """Draws the strip along the top edge; returns the first row of pixels below it and its margin."""
+    room = picture.shape[1] - 4 * style.pad
+    text = _first_fitting(texts, room, style.scale)
+    marks_width = _text_width(marks, _PLAIN, style.scale)
+    two_lines = bool(marks) and _text_width(text, _PLAIN, style.scale) + 2 * style.line + marks_width > room
+    height = style.line * (2 if two_lines else 1) + style.pad
+    panel = _open_panel(picture, style.pad, style.pad, picture.shape[1] - 2 * style.pad, height)
+    baseline = style.pad // 2 + style.ascent
+    _write(panel, text, style.pad, baseline, room, style.scale, _LIGHT)
+    if two_lines:
+        _write(panel, marks, style.pad, baseline + style.line, room, style.scale, _YELLOW)
+    elif marks:
+        _write(panel, marks, style.pad + room - marks_width, baseline, marks_width, style.scale, _YELLOW)
+    return height + 2 * style.pad
+
+
+def _status_texts(prediction: Prediction | None, status: Status) -> list[str]:
+    """Returns the status line in words, from the longest form to the shortest."""
+    camera, sampled = _number(status.camera_fps), _number(status.sample_fps)
+    wanted, step = f"{status.wanted_fps:.3g}", _number(prediction.step_time * 1000 if prediction else 0)
+    return [
+        f"camera {camera} fps  |  model {sampled} of {wanted} fps  |  step {step} ms",
+        f"{camera} fps | model {sampled} of {wanted} | {step} ms",
+        f"{camera} fps | {sampled}/{wanted} | {step} ms",
+        f"{camera} fps | {step} ms",
+    ]
+
+
+def _number(value: float) -> str:
+    if value <= 0:
+        return "--"
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def _marks(status: Status) -> str:
+    marks = ["paused"] if status.paused else []
+    marks += ["warming up"] if status.warming_up else []
+    marks += [_printable(status.message)] if status.message else []
+    return "  |  ".join(marks)
+
+
+def _draw_predictions(picture: np.ndarray, style: _Style, prediction: Prediction | None, top: int, bottom: int) -> int:
+    """Draws the rows above `bottom`, as many as fit below `top`; returns the first row of pixels they take."""
+    row_height = style.line + style.bar + style.pad // 2
+    rows = prediction.top[: max(0, (bottom - top - style.pad) // row_height)] if prediction else []
+    width = min(picture.shape[1] - 2 * style.pad, 27 * style.line)
+    height = (len(rows) * row_height if rows else style.line) + style.pad
+    panel = _open_panel(picture, style.pad, bottom - height, width, height)
+    room = width - 2 * style.pad
+    for row, category in enumerate(rows):
+        _draw_row(panel, style, category, style.pad // 2 + row * row_height, room, best=row == 0)
+    if not rows:
+        empty = ["no action above the threshold", "no action"] if prediction else ["waiting for the model", "waiting"]
+        text = _first_fitting(empty, room, style.scale)
+        _write(panel, text, style.pad, style.pad // 2 + style.ascent, room, style.scale, _LIGHT)
+    return bottom - height - style.pad
+
+
+def _draw_row(panel: np.ndarray, style: _Style, category: Category, top: int, room: int, best: bool) -> None:
+    """Draws label and percentage, and under them a bar that would be `room` pixels long at 100 %."""
+    font, colour, bar_colour = (_STRONG, _WHITE, _ORANGE) if best else (_PLAIN, _LIGHT, _SKY_BLUE)
+    percentage = _percentage(category.probability)
+    percentage_left = style.pad + room - _text_width(percentage, font, style.scale)
+    # Room for the widest percentage, so that a label doesn't change size with the digits beside it.
+    label_room = room - _text_width("100%", _STRONG, style.scale) - style.pad
+    baseline = top + style.ascent
+    _write(panel, _printable(category.label), style.pad, baseline, label_room, style.scale, colour, font)
+    _write(panel, percentage, percentage_left, baseline, room, style.scale, colour, font)
+    bar = panel[top + style.line : top + style.line + style.bar, style.pad : style.pad + room]
+    bar[:] = _TRACK
+    bar[:, : round(room * min(1.0, category.probability))] = bar_colour
+
+
+def _percentage(probability: float) -> str:
+    return "<1%" if probability < 0.005 else f"{100 * probability:.0f}%"
+
+
+def _draw_help(picture: np.ndarray, style: _Style, top: int, bottom: int) -> None:
+    """Draws the keys in the middle of what is free between `top` and `bottom`, closer together if they must be."""
+    key_width, words_width = (max(_text_width(text, _STRONG, style.scale) for text in texts) for texts in zip(*KEYS))
+    width = key_width + words_width + 4 * style.pad
+    row_height = min(style.line + style.pad // 2, (bottom - top - style.pad) // len(KEYS))
+    height = len(KEYS) * row_height + style.pad
+    panel = _open_panel(picture, (picture.shape[1] - width) // 2, (top + bottom - height) // 2, width, height)
+    for row, (key, words) in enumerate(KEYS):
+        baseline = style.pad // 2 + row * row_height + style.ascent
+        _write(panel, key, style.pad, baseline, key_width, style.scale, _YELLOW, _STRONG)
+        _write(panel, words, key_width + 3 * style.pad, baseline, words_width, style.scale, _LIGHT)
+
+
+def _open_panel(picture: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
+    """Darkens a rectangle, as far as it lies in the picture, and returns it as a view to draw in."""
+    left, top = max(0, left), max(0, top)
+    panel = picture[top : top + max(0, height), left : left + max(0, width)]
+    if panel.size:
+        cv2.convertScaleAbs(panel, dst=panel, alpha=_PANEL_LIGHT)
+    return panel
+
+
+def _write(
+    panel: np.ndarray,
+    text: str,
+    left: int,
+    baseline: int,
+    room: int,
+    scale: float,
+    colour: tuple[int, int, int],
+    font: int = _PLAIN,
+) -> None:
+    """Writes one line of text into at most `room` pixels of a panel."""
+    if panel.size:
+        text, scale = _fit_text(text, room, font, scale)
+        cv2.putText(panel, text, (left, baseline), font, scale, colour, _thickness(scale), cv2.LINE_AA)
+
+
+def _first_fitting(texts: Sequence[str], room: int, scale: float) -> str:
+    return next((text for text in texts if _text_width(text, _PLAIN, scale) <= room), texts[-1])
+
+
+@lru_cache(maxsize=256)
+def _fit_text(text: str, room: int, font: int, scale: float) -> tuple[str, float]:
+    """Makes a text fit: as it is, else smaller, else smaller and with its end replaced by dots."""
+    width = _text_width(text, font, scale)
+    if width <= room:
+        return text, scale
+    scale = max(min(scale, _SMALLEST_SCALE), _SHRINK * scale, 0.98 * scale * room / width)
+    kept = len(text)
+    shortened = text
+    while kept > 0 and _text_width(shortened, font, scale) > room:
+        kept -= 1
+        shortened = text[:kept].rstrip(" (,") + "..."
+    return (shortened if kept > 0 else ""), scale
+
+
+@lru_cache(maxsize=256)
+def _text_width(text: str, font: int, scale: float) -> int:
+    return cv2.getTextSize(text, font, scale, _thickness(scale))[0][0]
+
+
+@lru_cache(maxsize=256)
+def _printable(text: str) -> str:
+    """Returns the text in one line and in letters that this OpenCV can draw: 4.x knows ASCII only."""
+    text = " ".join(text.split())
+    if _TRUETYPE:
+        return text
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return plain.encode("ascii", "replace").decode()
