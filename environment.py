@@ -13,14 +13,14 @@ _VENV = Path(__file__).resolve().parent / ".venv"
 
 
 def use_venv(venv: Path = _VENV) -> None:
-    """Starts the running command again in setup.sh's virtual environment, unless it runs in one already.
+    """Starts the running command again in setup.sh's virtual environment, if the running Python isn't made for it.
 
-    To be called before the first import of a package. Does nothing where setup.sh wasn't run.
+    To be called before the first import of a package. Another virtual environment that has the packages is respected.
     """
     python = venv / "bin" / "python"
-    if sys.prefix == sys.base_prefix and python.exists():
-        os.execv(python, [str(python), *sys.argv])
     missing = [name for name in ("cv2", "numpy") if importlib.util.find_spec(name) is None]
+    if python.exists() and Path(sys.prefix) != venv and (missing or sys.prefix == sys.base_prefix):
+        os.execv(python, [str(python), *sys.argv])
     if missing:
         error = PackageError(f"{' and '.join(missing)} not installed for {sys.executable}; run ./setup.sh")
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)

@@ -1,0 +1,76 @@
+"""The commands find the packages that setup.sh installed, whichever Python they are typed with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+
+import pytest
+
+from conftest import ROOT
+
+COMMAND = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from environment import use_venv
+use_venv(Path(sys.argv[2]))
+print(sys.prefix, *sys.argv[3:], sep="|")
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """A virtual environment such as setup.sh makes, with packages by the names that are looked for."""
+    return make_venv(tmp_path_factory.mktemp("ready") / ".venv", packages=True)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A virtual environment of someone else, without packages."""
+    return make_venv(tmp_path_factory.mktemp("bare") / "other", packages=False)
+
+
+def make_venv(folder, packages):
+    venv.create(folder, symlinks=True)
+    if packages:
+        for name in ("cv2", "numpy"):
+            package = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages" / name
+            package.mkdir()
+            (package / "__init__.py").touch()
+    return folder
+
+
+def run(python, script, target, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [str(python), str(script), str(ROOT), str(target), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "command.py"
+    path.write_text(COMMAND)
+    return path
+
+
+def test_a_python_without_the_packages_goes_on_in_setups_environment(ready, bare, script):
+    result = run(bare / "bin" / "python", script, ready, "--top-k", "a b")
+
+    assert result.stdout.strip() == f"{ready}|--top-k|a b"
+
+
+def test_setups_environment_and_another_that_has_the_packages_are_left_alone(ready, bare, script):
+    assert run(ready / "bin" / "python", script, ready).stdout.strip() == str(ready)
+    assert run(ready / "bin" / "python", script, bare).stdout.strip() == str(ready)
+
+
+def test_without_setup_it_says_what_to_do(bare, script, tmp_path):
+    result = run(bare / "bin" / "python", script, tmp_path / "none")
+
+    assert result.returncode == 6
+    assert "cv2 and numpy not installed" in result.stderr
+    assert result.stderr.rstrip().endswith("run ./setup.sh")
+    assert len(result.stderr.splitlines()) == 1
