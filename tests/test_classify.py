@@ -268,7 +268,8 @@ def test_flags_from_a_file(run, red_video, tmp_path):
 )
 def test_a_signal_ends_it_within_two_seconds_with_its_files_closed(start, red_video, tmp_path, number, expected):
     program = start(
-        *("--source", red_video, "--loop", "--display", "none", "--record", "out.mp4", "--jsonl", "-")
+        *("--source", red_video, "--loop", "--display", "none", "--record", "out.mp4", "--jsonl", "-"),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # the tests themselves may run under nohup
     )
     output = "".join(program.stdout.readline() for _ in range(20))
     program.send_signal(number)
