@@ -251,8 +251,12 @@ def _run(options: Namespace, signals: Signals) -> None:
         window = _open_window(options)
         if window is not None:
             stack.callback(window.close)
-        classifier = stack.enter_context(_open_classifier(model, labels, options))
-        say(f"model: {model.name} on {classifier.runtime}, sampling {sampler.fps:g} frames a second")
+        memory = None if options.memory is None else max(1, round(options.memory * sampler.fps))
+        classifier = stack.enter_context(_open_classifier(model, labels, memory, options))
+        threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
+        say(f"model: {model.name} on {classifier.runtime}, {threads}, {sampler.fps:g} frames a second")
+        for note in classifier.notes:
+            say(f"model: {note}")
         source = _wait_for(lambda: _open_source(options))
         say(f"source: {source.name}")
         pipeline = stack.enter_context(
@@ -288,7 +292,7 @@ def _open_window(options: Namespace) -> Window | None:
     return None
 
 
-def _open_classifier(model: Path, labels: Path, options: Namespace) -> VideoClassifier:
+def _open_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
     return VideoClassifier(
         model,
         labels,
@@ -298,6 +302,8 @@ def _open_classifier(model: Path, labels: Path, options: Namespace) -> VideoClas
         threshold=options.threshold,
         allow=options.allow,
         deny=options.deny,
+        memory=memory,
+        precision=options.precision if options.compile else "source",
         fit=options.fit,
         channel_order="bgr",
     )

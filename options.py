@@ -84,6 +84,14 @@ def _camera_id(text: str) -> str:
     return f"usb:{_number(int, 0, 99, 'camera numbers')(text)}"
 
 
+def _threads(text: str) -> Any:
+    return text if text == "auto" else _number(int, 1, 64, "threads")(text)
+
+
+def _memory(text: str) -> float | None:
+    return None if text == "off" else _number(float, 0.1, 3600, "seconds (or off)")(text)
+
+
 def _limit(text: str) -> Any:
     try:
         return parse_limit(text)
@@ -147,8 +155,23 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: auto)",
     )
     group.add_argument(
-        "--threads", "--numThreads", type=_number(int, 1, 64, "threads"), metavar="N",
-        help="CPU threads of a step (default: one a core, at most 4)",
+        "--threads", "--numThreads", type=_threads, default="auto", metavar="N",
+        help="CPU threads of a step; auto measures once what is fastest here, and remembers (default: auto)",
+    )
+    group.add_argument(
+        "--memory", type=_memory, default=2.4, metavar="SECONDS",
+        help="about how long the model remembers what it saw; off is the published behaviour, which fades within "
+        "minutes (default: 2.4)",
+    )
+    group.add_argument(
+        "--compile", action=switch, default=True,
+        help="run the faster form of the model, made at the first use; --no-compile runs the file as it is "
+        "(default: yes)",
+    )
+    group.add_argument(
+        "--precision", choices=("auto", "float", "int8"), default="auto",
+        help="arithmetic of the compiled model; auto is float, or int8 where that is clearly faster here and says the "
+        "same (default: auto)",
     )
     group.add_argument(
         "--sample-fps", type=_number(float, 0.1, 120, "frames a second"), metavar="FPS",

@@ -7,6 +7,7 @@ the only one for 32-bit systems and Python 3.9) and the full tensorflow.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import os
 import signal
@@ -33,6 +34,7 @@ _PACKAGES = {
     "tensorflow": ("tensorflow", "tensorflow.lite.python.interpreter"),
 }
 _TRIAL_SECONDS = 30.0
+_sound: set[tuple[str, bytes]] = set()  # (runtime, hash of the file) of what ran in a child of this process
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def load_interpreter(model: str | os.PathLike[str], runtime: Runtime, threads: i
     """Loads a .tflite file and allocates its tensors.
 
     A damaged file can crash a runtime, and the whole process with it, so that it is first run once in a child process.
-    Both processes are given the same bytes: what was tried is what is loaded.
+    Both processes are given the same bytes: what was tried is what is loaded. The same bytes are tried only once.
 
     Args:
         model: The file.
@@ -97,7 +99,21 @@ def load_interpreter(model: str | os.PathLike[str], runtime: Runtime, threads: i
     Raises:
         ModelError: The file is missing, unreadable, not a .tflite file, damaged, or beyond this runtime.
     """
-    content = _read_model(Path(model))
+    return load_content(model, read_model(model), runtime, threads)
+
+
+def load_content(name: str | os.PathLike[str], content: bytes, runtime: Runtime, threads: int) -> Any:
+    """Loads a model from memory, as load_interpreter does from a file.
+
+    Args:
+        name: What an error calls it.
+        content: Of a .tflite file.
+        runtime: From choose_runtime.
+        threads: Threads that its kernels may use.
+
+    Raises:
+        ModelError: It is damaged, or beyond this runtime.
+    """
     problem = _try_in_child(content, runtime.name)
     if problem is None:
         try:
@@ -107,7 +123,28 @@ def load_interpreter(model: str | os.PathLike[str], runtime: Runtime, threads: i
             problem = str(error)
     distinct_lines = dict.fromkeys(problem.splitlines())
     problem = textwrap.shorten(" ".join(distinct_lines), 160, placeholder=" ...")
-    raise ModelError(f"model {model} can't be run by {runtime} (damaged, or not for this version?): {problem}")
+    raise ModelError(f"model {name} can't be run by {runtime} (damaged, or not for this version?): {problem}")
+
+
+def read_model(model: str | os.PathLike[str]) -> bytes:
+    """Reads a .tflite file.
+
+    Raises:
+        ModelError: It is missing, unreadable, or not a .tflite file.
+    """
+    path, remedy = Path(model), "give a .tflite file with --model"
+    try:
+        if path.is_dir():
+            raise ModelError(f"model {path} is a folder; {remedy}")
+        with open(path, "rb") as file:
+            head = file.read(8)
+            if not head:
+                raise ModelError(f"model {path} is empty; fetch or copy it again")
+            if head[4:] != b"TFL3":
+                raise ModelError(f"model {path} is not a .tflite file; {remedy}")
+            return head + file.read()
+    except OSError as error:
+        raise ModelError(f"model {path}: {error.strerror}; {remedy}") from None
 
 
 def _version(package: str) -> str:
@@ -135,22 +172,6 @@ def _import_interpreter(name: str) -> Callable[..., Any]:
         raise PackageError(f"{package} fails to import: {textwrap.shorten(str(error), 120)}") from None
 
 
-def _read_model(path: Path) -> bytes:
-    remedy = "give a .tflite file with --model"
-    try:
-        if path.is_dir():
-            raise ModelError(f"model {path} is a folder; {remedy}")
-        with open(path, "rb") as file:
-            head = file.read(8)
-            if not head:
-                raise ModelError(f"model {path} is empty; fetch or copy it again")
-            if head[4:] != b"TFL3":
-                raise ModelError(f"model {path} is not a .tflite file; {remedy}")
-            return head + file.read()
-    except OSError as error:
-        raise ModelError(f"model {path}: {error.strerror}; {remedy}") from None
-
-
 def _allocate(interpreter_class: Callable[..., Any], content: bytes, threads: int) -> Any:
     interpreter = interpreter_class(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
@@ -159,6 +180,9 @@ def _allocate(interpreter_class: Callable[..., Any], content: bytes, threads: in
 
 def _try_in_child(content: bytes, name: str) -> str | None:
     """Returns what went wrong when another process loaded and ran the model, or None if nothing did."""
+    trial = name, hashlib.sha256(content).digest()
+    if trial in _sound:
+        return None
     # The child finds the packages where this process does, also after sys.path was edited or under `python -P`.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, os.path.abspath(__file__), name]
@@ -173,6 +197,7 @@ def _try_in_child(content: bytes, name: str) -> str | None:
     if child.returncode > 0:
         # The runtime's own reason stands on stdout, what the interpreter itself may have died of on stderr.
         return (child.stdout or child.stderr.strip().rpartition(b"\n")[2]).decode(errors="replace")
+    _sound.add(trial)
     return None
 
 

@@ -79,7 +79,7 @@ def fit_box(height: int, width: int, fit: str) -> tuple[int, int, int, int]:
     return (width - side) // 2, (height - side) // 2, side, side
 
 
-def fit_frame(frame: np.ndarray, height: int, width: int, fit: str) -> np.ndarray:
+def fit_frame(frame: np.ndarray, height: int, width: int, fit: str, out: np.ndarray | None = None) -> np.ndarray:
     """Makes a frame the size that a model wants.
 
     Args:
@@ -87,6 +87,7 @@ def fit_frame(frame: np.ndarray, height: int, width: int, fit: str) -> np.ndarra
         height: Rows wanted.
         width: Columns wanted.
         fit: "crop" takes the centre square, "stretch" ignores the aspect, "pad" keeps it between black borders.
+        out: Memory that the result may be written to, of its shape: new memory for each frame takes time.
 
     Returns:
         uint8 [height, width] or [height, width, C].
@@ -94,7 +95,7 @@ def fit_frame(frame: np.ndarray, height: int, width: int, fit: str) -> np.ndarra
     left, top, box_width, box_height = fit_box(frame.shape[0], frame.shape[1], fit)
     seen = frame[top : top + box_height, left : left + box_width]
     if fit != "pad":
-        return _resize(seen, height, width)
+        return _resize(seen, height, width, out)
     scale = min(height / box_height, width / box_width)
     inner_height, inner_width = max(1, round(box_height * scale)), max(1, round(box_width * scale))
     padded = np.zeros((height, width) + frame.shape[2:], frame.dtype)
@@ -103,11 +104,11 @@ def fit_frame(frame: np.ndarray, height: int, width: int, fit: str) -> np.ndarra
     return padded
 
 
-def _resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resize(frame: np.ndarray, height: int, width: int, out: np.ndarray | None = None) -> np.ndarray:
     if frame.shape[:2] == (height, width):
         return frame
     # Bilinear is what the published models were evaluated with; area averaging costs a Pi 4 eight times as much.
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(frame, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:

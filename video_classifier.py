@@ -9,20 +9,27 @@ the same however long the stream is.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import time
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Sequence
 
 import cv2
 import numpy as np
 
-from errors import ModelError, UserError
-from runtime import Runtime, choose_runtime, load_interpreter
+from compiler.graph import NotUnderstood
+from compiler.prepare import pools_of, prepare
+from engine import Engine
+from errors import ModelError, PackageError, UserError
+from memory import Memory
+from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import read_signature
+from tuning import choose_threads, time_runs
 from utils import FITS, fit_frame, read_labels
 
 CHANNEL_ORDERS = ("rgb", "bgr")
+PRECISIONS = ("source", "auto", "float", "int8")
 
 _TO_RGB = {
     ("rgb", 1): cv2.COLOR_GRAY2RGB,
@@ -83,12 +90,16 @@ class VideoClassifier:
         model: A .tflite file: inputs "image" [1, 1, H, W, 3] and states, outputs logits [1, classes] and the same
             states; float or quantized.
         labels: A file with one class name a line, or the names, in the order of the logits.
-        threads: Threads for the kernels; None for one a core, at most 4.
+        threads: Threads for the kernels; None for one a core, at most 4; "auto" for the number that is fastest here,
+            measured when the model is new to this machine, see tuning.py.
         runtime: One of runtime.RUNTIMES.
         top_k: How many classes Prediction.top holds at most.
         threshold: Least probability of a class in Prediction.top, 0..1.
         allow: Names of the only classes that may be in Prediction.top, regardless of case; None for all.
         deny: Names of classes that may not.
+        memory: About how many frames the model remembers, see memory.py; None to remember all, as published.
+        precision: "source" to run the file as it is; "float" or "int8" to run its compiled form, see compiler/; "auto"
+            for float unless int8 is clearly faster here and says the same.
         fit: How a frame becomes the model's square: "crop", "stretch" or "pad".
         channel_order: "rgb" or "bgr", of the frames given to step().
 
@@ -96,7 +107,10 @@ class VideoClassifier:
         labels: The class names, in the order of the logits.
         input_size: The model's (height, width) in pixels.
         runtime: The Runtime in use.
+        threads: Threads for the kernels.
         fit: As given.
+        notes: Lines that tell what was done with the model, for the user.
+        engine: What runs the model and holds its states; None once closed.
 
     Raises:
         ModelError: The model or the labels can't be used, or don't belong together.
@@ -109,20 +123,25 @@ class VideoClassifier:
         model: str | os.PathLike[str],
         labels: str | os.PathLike[str] | Sequence[str],
         *,
-        threads: int | None = None,
+        threads: int | str | None = None,
         runtime: str = "auto",
         top_k: int = 3,
         threshold: float = 0.0,
         allow: Sequence[str] | None = None,
         deny: Sequence[str] | None = None,
+        memory: int | None = None,
+        precision: str = "source",
         fit: str = "crop",
         channel_order: str = "rgb",
     ) -> None:
+        _check("memory", memory is None or memory >= 1, memory, "1 frame or more")
+        _check("precision", precision in PRECISIONS, precision, f"one of {', '.join(PRECISIONS)}")
         _check("fit", fit in FITS, fit, f"one of {', '.join(FITS)}")
         _check("channel_order", channel_order in CHANNEL_ORDERS, channel_order, f"one of {', '.join(CHANNEL_ORDERS)}")
         _check("top_k", top_k >= 1, top_k, "1 or more")
         _check("threshold", 0 <= threshold <= 1, threshold, "from 0 to 1")
-        _check("threads", threads is None or threads >= 1, threads, "1 or more")
+        good = threads >= 1 if isinstance(threads, int) else threads in (None, "auto")
+        _check("threads", good, threads, "1 or more, or auto")
         self.fit = fit
         self.labels = list(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels)
         self._channel_order = channel_order
@@ -130,11 +149,22 @@ class VideoClassifier:
         self._top_k = top_k
 
         self.runtime: Runtime = choose_runtime(runtime)
-        self._interpreter = load_interpreter(model, self.runtime, threads or min(4, os.cpu_count() or 1))
-        signature = read_signature(self._interpreter, model)
-        self._image, self._logits, self._states = signature.image, signature.logits, signature.states
-        self.input_size: tuple[int, int] = (self._image.shape[2], self._image.shape[3])
-        classes = self._logits.shape[1]
+        self.notes: list[str] = []
+        self._model = model
+        content = read_model(model)
+        if precision != "source":
+            content, note = prepare(model, content, self.runtime, precision, horizons=memory is not None)
+            self.notes += [note] if note else []
+        if isinstance(threads, str):  # "auto"
+            threads = choose_threads(
+                content, self.runtime, measure=lambda number: time_runs(self._load(content, number).invoke)
+            )
+        self.threads: int = threads or min(4, os.cpu_count() or 1)
+        self.engine: Engine | None = self._load(content, self.threads)
+        self._memory = None if memory is None else self._bounded_memory(content, memory)
+        signature = self.engine.signature
+        self.input_size: tuple[int, int] = (signature.image.shape[2], signature.image.shape[3])
+        classes = signature.logits.shape[1]
         if len(self.labels) != classes:
             given = f"label file {labels}" if isinstance(labels, (str, os.PathLike)) else "the list of labels"
             raise ModelError(
@@ -142,10 +172,10 @@ class VideoClassifier:
                 "give the labels that belong to it with --labels"
             )
         self._candidates = _candidates(self.labels, allow, deny)
-        self._model = model
         # What each value of a byte becomes at the model's input: 0..1, quantized if the input is.
-        self._levels = self._image.from_real(np.arange(256, dtype=np.float32) / np.float32(255))
-        self.reset()
+        self._levels = signature.image.from_real(np.arange(256, dtype=np.float32) / np.float32(255))
+        self._buffers: dict[tuple[str, int], np.ndarray] = {}
+        self._steps = 0
 
     def __enter__(self) -> VideoClassifier:
         return self
@@ -155,14 +185,14 @@ class VideoClassifier:
 
     def close(self) -> None:
         """Releases the model; may be called twice. No step can follow."""
-        self._interpreter = None
+        self.engine = None
 
     def reset(self) -> None:
         """Forgets the stream: the next frame is the first."""
-        interpreter = self._open()
+        self._open().reset()
         self._steps = 0
-        for state, _ in self._states:
-            interpreter.tensor(state.index)()[...] = state.zero
+        if self._memory is not None:
+            self._memory.reset()
 
     def step(self, frame: np.ndarray, timestamp: float | None = None) -> Prediction:
         """Takes the next frame of the stream.
@@ -177,28 +207,38 @@ class VideoClassifier:
             ModelError: The model's logits are not numbers.
         """
         start = time.perf_counter()
-        interpreter = self._open()
-        picture = self._picture(frame)
-        # A view is not kept: the interpreter refuses to run while one exists.
-        interpreter.tensor(self._image.index)()[0, 0] = cv2.LUT(picture, self._levels)
-        interpreter.invoke()
-        logits = self._logits.to_real(interpreter.tensor(self._logits.index)()[0])
-        self._carry_states(interpreter)
+        engine = self._open()
+        cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
+        if self._memory is not None:
+            self._memory.bound(engine.states)
+        logits = engine.step()
         self._steps += 1
-        if np.isnan(logits).any():
-            raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
         probabilities = softmax(logits)
+        if math.isnan(probabilities[0]):  # One logit that is not a number makes all probabilities so.
+            raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
+        best = top_indices(probabilities, self._candidates, self._top_k)
         top = [
-            Category(self.labels[index], float(probabilities[index]), int(index))
-            for index in top_indices(probabilities, self._candidates, self._top_k)
-            if probabilities[index] >= self._threshold
+            Category(self.labels[index], probability, index)
+            for index, probability in zip(best.tolist(), probabilities[best].tolist())
+            if probability >= self._threshold
         ]
         return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities)
 
-    def _open(self) -> Any:
-        if self._interpreter is None:
+    def _load(self, content: bytes, threads: int) -> Engine:
+        interpreter = load_content(self._model, content, self.runtime, threads)
+        return Engine(interpreter, read_signature(interpreter, self._model))
+
+    def _bounded_memory(self, content: bytes, frames: int) -> Memory | None:
+        try:
+            return Memory(pools_of(content), frames)
+        except (NotUnderstood, PackageError) as reason:
+            self.notes.append(f"memory is not bounded: {reason}")
+            return None
+
+    def _open(self) -> Engine:
+        if self.engine is None:
             raise RuntimeError("the classifier is closed")
-        return self._interpreter
+        return self.engine
 
     def _picture(self, frame: np.ndarray) -> np.ndarray:
         """Returns the frame as uint8 [height, width, 3] RGB of the model's size."""
@@ -211,46 +251,42 @@ class VideoClassifier:
         if channels == 1:
             frame = frame.reshape(frame.shape[:2])
         # Converted after resizing: there are fewer pixels then.
-        picture = fit_frame(frame, *self.input_size, self.fit)
+        picture = fit_frame(frame, *self.input_size, self.fit, self._buffer("resized", channels))
         code = _TO_RGB.get((self._channel_order, channels))
-        return picture if code is None else cv2.cvtColor(picture, code)
+        return picture if code is None else cv2.cvtColor(picture, code, dst=self._buffer("rgb", 3))
 
-    def _carry_states(self, interpreter: Any) -> None:
-        """Copies each state's output to its input; those that pass through the graph unchanged are the same tensor."""
-        inputs = {given.index for given, _ in self._states}
-        moves = []
-        for given, left in self._states:
-            if given.index != left.index:
-                raw = interpreter.tensor(left.index)()
-                if given.storage != left.storage:
-                    raw = given.from_real(left.to_real(raw))
-                elif left.index in inputs:  # One state's input is another's output: read all before writing.
-                    raw = raw.copy()
-                moves.append((interpreter.tensor(given.index)(), raw))
-        for target, raw in moves:
-            np.copyto(target, raw)
+    def _buffer(self, purpose: str, channels: int) -> np.ndarray:
+        """Returns uint8 [height, width] or [height, width, channels], the same each time."""
+        key = purpose, channels
+        if key not in self._buffers:
+            self._buffers[key] = np.empty(self.input_size + (() if channels == 1 else (channels,)), np.uint8)
+        return self._buffers[key]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns the probabilities of float32 logits [classes] as float32 [classes]; infinite logits are allowed."""
-    finite = np.clip(logits, -1e38, 1e38)
-    exponentials = np.exp(finite - finite.max())
-    return exponentials / exponentials.sum()
+    largest = logits.max()
+    if not -1e38 < largest < 1e38:
+        logits = np.clip(logits, -1e38, 1e38)
+        largest = logits.max()
+    exponentials = np.exp(logits - largest)
+    exponentials /= exponentials.sum()
+    return exponentials
 
 
 def top_indices(scores: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
     """Returns the candidates with the k highest scores, best first, equal scores by index.
 
     Args:
-        scores: float [classes].
+        scores: float [classes], finite.
         candidates: int [n], ascending indices into scores.
         k: At least 1; capped at n.
     """
-    values = scores[candidates]
-    k = min(k, len(values))
-    least = np.partition(values, len(values) - k)[len(values) - k]
-    best = np.flatnonzero(values >= least)  # More than k where several equal the least one.
-    return candidates[best[np.argsort(-values[best], kind="stable")][:k]]
+    left, best = scores[candidates], []
+    for _ in range(min(k, len(left))):  # For a few of some hundred classes this is faster than any sort.
+        best.append(int(left.argmax()))
+        left[best[-1]] = -np.inf
+    return candidates[best]
 
 
 def _candidates(labels: list[str], allow: Sequence[str] | None, deny: Sequence[str] | None) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import TYPE_CHECKING, Sequence
 
 import cv2
@@ -22,11 +20,13 @@ _USUAL_SCREEN = (1280, 720)
 # a window that grows is only noticed while its picture is as large as the screen.
 _NEVER_ENLARGES = cv2.__version__.startswith(("4.10.", "4.11."))
 _SETTLING = 10  # pictures until the desktop has moved or resized a window
-_NUDGE_DELAY = 1.0  # seconds
 
 
 class Window:
     """A window on the screen; it appears with the first picture. For the main thread only, after find_display().
+
+    On a very busy machine about one new window in 200 stays blank, though it takes keys: Qt has missed the X server's
+    word that it appeared. Nothing that OpenCV offers mends that; minimizing and restoring the window does.
 
     Args:
         title: Stands above the picture.
@@ -40,9 +40,8 @@ class Window:
         self._screen = screen or _USUAL_SCREEN
         self._open = False
         self._closed = False
-        self._rectangle: tuple[int, ...] = ()
+        self._rectangle: Sequence[int] = ()
         self._settling = 0
-        self._nudge_time = math.inf
 
     def show(self, picture: np.ndarray) -> None:
         """Shows a picture, uint8 [H, W, 3] BGR, as large as the window lets it be, between black bars.
@@ -53,7 +52,6 @@ class Window:
             return
         if self._open:
             width, height = self._size()
-            self._nudge(width, height)
         else:
             width, height = initial_size(picture.shape[1], picture.shape[0], self._screen)
             self._create(width, height)
@@ -98,20 +96,8 @@ class Window:
         cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.resizeWindow(self._title, width, height)
         self._open = True
-        self._nudge_time = time.monotonic() + _NUDGE_DELAY
         if self._fullscreen:
             self._set_fullscreen()
-
-    def _nudge(self, width: int, height: int) -> None:
-        """Makes a new window one pixel higher, once.
-
-        On a busy machine it happens that Qt misses that its window has appeared, and then never paints it, until
-        something uncovers a part of it.
-        """
-        if time.monotonic() > self._nudge_time:
-            self._nudge_time = math.inf
-            if not self._fullscreen:
-                cv2.resizeWindow(self._title, width, height + 1)
 
     def _size(self) -> tuple[int, int]:
         """Returns the width and height in pixels of the picture that fills the window."""

@@ -52,7 +52,8 @@ def test_every_flag_can_stand_in_the_file(config):
         "source": '"a.mp4"', "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0", "duration": "9.5",
         "max-frames": "7", "model": '"m"', "labels": '"l"', "runtime": '"tflite"', "threads": "2", "sample-fps": "2.5",
         "fit": '"pad"', "top-k": "4", "threshold": "0.5", "allow": '["yoga"]', "deny": '["zumba"]',
-        "display": '"none"', "fullscreen": "true", "record": '"o.mp4"', "record-limit": '"5min"', "jsonl": '"-"',
+        "memory": "1.5", "compile": "false", "precision": '"float"', "display": '"none"', "fullscreen": "true",
+        "record": '"o.mp4"', "record-limit": '"5min"', "jsonl": '"-"',
         "snapshots": '"pictures"',
     }  # fmt: skip
     offered = {action.option_strings[0][2:] for action in build_parser()._actions} - {

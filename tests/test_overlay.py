@@ -15,7 +15,15 @@ from video_classifier import Category, Prediction
 SIZES = [(160, 120), (320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640), (120, 160), (1000, 200)]
 LABELS = Path(__file__).parent.parent.joinpath("labels/kinetics600.txt").read_text().splitlines()
 LONGEST = max(LABELS, key=len)
-LONG_LABELS = [LONGEST, *sorted(LABELS, key=len)[-4:], "W" * 80, "i" * 80, "a-word-" * 9, "przygotowywanie pączków na śniadanie", ""]
+LONG_LABELS = [
+    LONGEST,
+    *sorted(LABELS, key=len)[-4:],
+    "W" * 80,
+    "i" * 80,
+    "a-word-" * 9,
+    "przygotowywanie pączków na śniadanie",
+    "",
+]
 # No text or panel is of this colour: they are grey, or far more colourful.
 BACKGROUND = (200, 201, 202)
 

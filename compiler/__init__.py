@@ -1,0 +1,66 @@
+"""Rewrites a streaming MoViNet .tflite graph into an equivalent one that spends its time on the arithmetic."""
+
+from __future__ import annotations
+
+from compiler.constants import fold_constants
+from compiler.graph import Graph
+from compiler.passes.broadcasts import drop_broadcasts, shrink_constants
+from compiler.passes.dequantize import dequantize
+from compiler.passes.folding import drop_neutral, fold_constant_arithmetic, fuse_activations
+from compiler.passes.order import integers_first
+from compiler.passes.quantize import quantize
+from compiler.passes.rank import reduce_rank
+from compiler.passes.reductions import sums_to_means
+from compiler.passes.reshapes import merge_reshapes, sink_reshapes, unify_reshapes
+from compiler.passes.sharing import share_equals
+from compiler.passes.slices import simplify_slices
+from compiler.passes.states import drop_idle_states, merge_counts, reshape_states
+from compiler.passes.temporal import dilate_temporal_convolutions
+from compiler.storage import store_small
+
+_REAL = (
+    dequantize,
+    fold_constants,
+    unify_reshapes,
+    simplify_slices,
+    drop_idle_states,
+    merge_counts,
+    drop_broadcasts,
+    shrink_constants,
+    reduce_rank,
+    merge_reshapes,
+    dilate_temporal_convolutions,
+    sink_reshapes,
+    merge_reshapes,
+    drop_broadcasts,
+    sums_to_means,
+    fold_constant_arithmetic,
+    fuse_activations,
+    drop_neutral,
+    merge_reshapes,
+    reshape_states,
+    merge_reshapes,
+)
+_STORE = (share_equals, store_small, integers_first)
+_TARGETS = {"float": (*_REAL, *_STORE), "int8": (*_REAL, quantize, *_STORE)}
+
+
+def compile_graph(graph: Graph, precision: str = "float") -> Graph:
+    """Rewrites a graph, in place.
+
+    Args:
+        graph: As loaded.
+        precision: "float": everything is computed in float32. "int8", for sources whose activations are 8-bit integers:
+            convolutions and what lies between them are computed with integers as there, pools and the rest in float32.
+
+    Returns:
+        The same graph. Its image is float32 [1, 1, H, W, 3] and its logits are float32. States that do nothing and all
+        but one of the frame counts that are always equal have left the signature; the others have their names, float32
+        (counts: int32; with "int8", stream buffers: int8), and maybe another shape.
+
+    Raises:
+        NotUnderstood: Something in the graph is beyond the compiler; the graph is then spoilt.
+    """
+    for rewrite in _TARGETS[precision]:
+        rewrite(graph)
+    return graph

@@ -1,0 +1,155 @@
+"""The compiled form of a model: from the user's cache, or compiled, verified and remembered there."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from compiler import compile_graph
+from compiler.graph import NotUnderstood, load, save
+from compiler.pools import add_horizons, find_pools
+from compiler.precision import agree, choose_precision
+from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
+from errors import PackageError
+from memory import Pool, read_pools, write_pools
+from metadata import read_metadata
+from runtime import Runtime, load_content
+from tuning import cpu_name
+from user_cache import recall, remember
+
+POOLS = "pools"
+"""Name of the metadata in a compiled file that lists its pools, see memory.py."""
+
+
+class Prepared(NamedTuple):
+    """What to run.
+
+    Attributes:
+        content: A .tflite file: the compiled one, or the source where that can't be.
+        note: One line for the user; None if there is nothing new to say.
+    """
+
+    content: bytes
+    note: str | None
+
+
+def prepare(
+    model: str | os.PathLike[str], source: bytes, runtime: Runtime, precision: str = "auto", horizons: bool = False
+) -> Prepared:
+    """Returns the compiled form of a model.
+
+    Compiled, verified and remembered at the first call; read from the cache, in a few milliseconds, from then on. The
+    source itself where the compiler doesn't understand it or the result isn't the same function.
+
+    Args:
+        model: The file's name, for messages.
+        source: Its content.
+        runtime: What will run it, and what it is verified with.
+        precision: One of compiler.precision.PRECISIONS.
+        horizons: Whether the head is to read two horizons of memory, see compiler/pools.py.
+
+    Raises:
+        ModelError: The source itself can't be run.
+    """
+    name = _cache_name(source, runtime, precision, horizons)
+    remembered = _unseal(recall(name))
+    if remembered is not None:
+        return Prepared(remembered, None)
+    start = time.monotonic()
+    load_content(model, source, runtime, threads=1)  # a damaged file must not get to the compiler
+    try:
+        chosen, compiled = _compile(source, runtime, precision, horizons)
+    except (NotUnderstood, PackageError) as reason:
+        return Prepared(source, f"not compiled, so slower: {reason}")
+    remember(name, _seal(compiled))
+    return Prepared(compiled, f"compiled to {chosen} in {time.monotonic() - start:.1f} s")
+
+
+def compile_verified(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> bytes:
+    """Compiles a sound .tflite file and runs the result beside it.
+
+    Args:
+        source: Content of the file.
+        runtime: To run both with.
+        precision: "float", held to what the source computes in real numbers, or "int8", held to rounding errors.
+        horizons: As for prepare.
+
+    Raises:
+        NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
+        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+    """
+    compiled = compile_model(source, precision, horizons)
+    if precision == "int8":
+        if not agree(sampled_logits(compiled, runtime), sampled_logits(real_form(source), runtime)):
+            raise NotUnderstood("rounded to 8 bits throughout, it would say something else")
+    else:
+        error = difference(source, compiled, runtime)
+        if not error <= TOLERANCE:
+            raise NotUnderstood(f"the compiled logits were {error:.1e} off")
+    return compiled
+
+
+def _compile(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> tuple[str, bytes]:
+    """Returns the precision chosen, and the compiled model."""
+    if precision != "auto":
+        return precision, compile_verified(source, runtime, precision, horizons)
+    real = compile_verified(source, runtime, "float", horizons)
+    try:
+        integer = compile_model(source, "int8", horizons)
+    except NotUnderstood:  # as of every source that isn't made of 8-bit integers
+        return "float", real
+    chosen = choose_precision(real, integer, runtime)
+    return chosen, integer if chosen == "int8" else real
+
+
+def pools_of(content: bytes) -> list[Pool]:
+    """Returns the cumulative pools of a sound .tflite file: as its metadata lists them, else as its graph shows them.
+
+    Raises:
+        NotUnderstood: The graph is beyond the compiler.
+        PackageError: It has to be looked at, but ai-edge-litert, which brings the format's schema, isn't installed.
+    """
+    listed = read_metadata(content).get(POOLS)
+    return find_pools(load(content)) if listed is None else read_pools(listed)
+
+
+def compile_model(source: bytes, precision: str, horizons: bool) -> bytes:
+    """Compiles a sound .tflite file, and lists its pools in the result's metadata.
+
+    Raises:
+        NotUnderstood: Something in it is beyond the compiler.
+        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+    """
+    graph = load(source)
+    compile_graph(graph, precision)
+    if horizons:
+        add_horizons(graph)
+    graph.metadata[POOLS] = write_pools(find_pools(graph))
+    return save(graph)
+
+
+def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> str:
+    settings = f"{runtime}, {precision}, {horizons}, {cpu_name()}"
+    parts = [source, _compiler_version(), settings.encode()]
+    return f"compiled/{hashlib.sha256(b''.join(hashlib.sha256(part).digest() for part in parts)).hexdigest()}"
+
+
+@functools.lru_cache(maxsize=None)
+def _compiler_version() -> bytes:
+    """Any change to the compiler makes what an earlier one left in the cache void."""
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+
+
+def _seal(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest() + content
+
+
+def _unseal(sealed: bytes | None) -> bytes | None:
+    """Returns the content if it is whole."""
+    if sealed is None or hashlib.sha256(sealed[32:]).digest() != sealed[:32]:
+        return None
+    return sealed[32:]

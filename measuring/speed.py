@@ -1,0 +1,155 @@
+"""The rows of the table: which there are, and their figures, measured in turns so that noise falls on all alike."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from errors import PackageError
+from measuring import COMPILED_FLOAT, COMPILED_INT8, PLAIN_LOOP, PUBLISHED
+from runtime import RUNTIMES, Runtime, choose_runtime, load_interpreter
+from signature import read_signature
+from tuning import available_cores
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PRECISIONS = {COMPILED_FLOAT: "float", COMPILED_INT8: "int8"}
+_ROW_SECONDS = 300.0
+
+
+@dataclass
+class Row:
+    """One way to run one model.
+
+    Attributes:
+        model: The published file.
+        runtime: What runs it.
+        threads: For the kernels.
+        variant: One of the names in measuring/__init__.py.
+        file: What is run: the published file or a compiled one; None if it can't be made.
+        classes: How many the model tells apart.
+        problem: Why there are no figures, or "".
+        samples: What measuring.row returned, round by round.
+    """
+
+    model: Path
+    runtime: Runtime
+    threads: int
+    variant: str
+    file: Path | None
+    classes: int
+    problem: str = ""
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        """Returns the row as it stands in the JSON file: milliseconds, megabytes (1e6 bytes)."""
+        row: dict[str, Any] = {
+            "model": self.model.name,
+            "runtime": str(self.runtime),
+            "threads": self.threads,
+            "variant": self.variant,
+        }
+        if self.problem:
+            return {**row, "problem": self.problem}
+        steps = np.concatenate([sample["steps"] for sample in self.samples]) * 1e3
+        invokes = np.concatenate([sample["invokes"] for sample in self.samples]) * 1e3
+        row.update(
+            steps=len(steps),
+            step_p50_ms=float(np.median(steps)),
+            step_p95_ms=float(np.percentile(steps, 95)),
+            invoke_p50_ms=float(np.median(invokes)),
+            memory_mb=max(sample["memory"] for sample in self.samples) / 1e6,
+            load_ms=float(np.median([sample["load"] for sample in self.samples])) * 1e3,
+            first_label_ms=float(np.median([sample["first_label"] for sample in self.samples])) * 1e3,
+        )
+        return row
+
+
+def installed_runtimes() -> list[Runtime]:
+    """Returns the runtimes that work here."""
+    found = []
+    for name in RUNTIMES[1:]:
+        try:
+            found.append(choose_runtime(name))
+        except PackageError:
+            continue
+    return found
+
+
+def thread_counts() -> list[int]:
+    """Returns 1, 2 and 4, where there are as many cores."""
+    return [number for number in (1, 2, 4) if number <= available_cores()]
+
+
+def plan(models: Sequence[Path], runtimes: Sequence[Runtime], threads: Sequence[int], folder: Path) -> Iterator[Row]:
+    """Yields the rows, a model's and runtime's first one being the plain loop with the fewest threads.
+
+    Args:
+        models: .tflite files.
+        runtimes: What runs them.
+        threads: Numbers of threads, ascending.
+        folder: Where the compiled files go.
+
+    Raises:
+        ModelError: A file can't be used.
+    """
+    for model in (path.resolve() for path in models):
+        interpreter = load_interpreter(model, runtimes[0], 1)
+        classes = read_signature(interpreter, model).logits.shape[1]
+        compiled = {variant: _compile(model, precision, folder) for variant, precision in _PRECISIONS.items()}
+        files = {PLAIN_LOOP: (model, ""), PUBLISHED: (model, ""), **compiled}
+        for runtime in runtimes:
+            for number in threads:
+                for variant, (file, problem) in files.items():
+                    yield Row(model, runtime, number, variant, file, classes, problem)
+
+
+def measure(rows: Sequence[Row], steps: int, rounds: int, progress: Callable[[str], None]) -> None:
+    """Fills in the rows: each in a fresh process, once a round."""
+    work = [row for _ in range(rounds) for row in rows]
+    for number, row in enumerate(work, 1):
+        if not row.problem:
+            progress(f"{number} of {len(work)}: {row.model.name}, {row.runtime}, {row.variant}, {row.threads} threads")
+            _measure_once(row, steps)
+
+
+def _measure_once(row: Row, steps: int) -> None:
+    spec = {
+        "variant": row.variant,
+        "file": str(row.file),
+        "runtime": row.runtime.name,
+        "threads": row.threads,
+        "classes": row.classes,
+        "steps": steps,
+        "start": time.monotonic(),
+    }
+    command = [sys.executable, "-m", "measuring.row", json.dumps(spec)]
+    try:
+        child = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=_ROW_SECONDS, check=True)
+    except subprocess.TimeoutExpired:
+        row.problem = f"took more than {_ROW_SECONDS:.0f} s"
+    except subprocess.CalledProcessError as error:
+        row.problem = error.stderr.strip().rpartition("\n")[2] or f"ended with status {error.returncode}"
+    else:
+        row.samples.append(json.loads(child.stdout.splitlines()[-1]))
+
+
+def _compile(model: Path, precision: str, folder: Path) -> tuple[Path | None, str]:
+    """Returns the compiled file, or None and why there is none."""
+    try:
+        from compiler import compile_graph
+        from compiler.graph import load, save
+    except ImportError as error:
+        return None, f"no compiler here: {error}"
+    file = folder / f"{model.stem}_{precision}.tflite"
+    try:
+        file.write_bytes(save(compile_graph(load(model.read_bytes()), precision)))
+    except Exception as error:  # It understands some models only; here any reason is worth a line, not the end.
+        return None, f"not compiled: {type(error).__name__}: {error}"
+    return file, ""

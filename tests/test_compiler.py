@@ -1,0 +1,177 @@
+"""The compiled graph is the same function, for networks that hypothesis draws and for ones made to trip a compiler."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="compiling needs the schema in ai-edge-litert")
+
+from graph_network import Layer, Recipe  # noqa: E402
+from graph_oddities import ODDITIES  # noqa: E402
+from graphs import STORAGES, make, make_float, random_frames, recipes, run, unused_states  # noqa: E402
+from hypothesis import Phase, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from compiler import compile_graph  # noqa: E402
+from compiler.graph import NotUnderstood, load, save  # noqa: E402
+from errors import PackageError  # noqa: E402
+from runtime import RUNTIMES, choose_runtime  # noqa: E402
+from video_classifier import VideoClassifier  # noqa: E402
+
+FRAMES = 8
+SEEDS = st.integers(0, 999)
+# Without shrinking, which would outlast pytest's own timeout.
+FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=25, phases=[Phase.generate])
+TWO_LAYERS = (Layer(temporal=5, stride=2), Layer(squeeze=True))
+
+
+def _works_here(name: str) -> bool:
+    try:
+        choose_runtime(name)
+    except PackageError:
+        return False
+    return True
+
+
+HERE = [name for name in RUNTIMES[1:] if _works_here(name)]
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(content: bytes) -> bytes:
+    return save(compile_graph(load(content)))
+
+
+def some_frames(size: int, seed: int) -> np.ndarray:
+    """Random frames, the second black and the fifth white."""
+    frames = random_frames(size, FRAMES, seed)
+    frames[1], frames[4] = 0, 1
+    return frames
+
+
+def assert_close(logits: np.ndarray, expected: np.ndarray, share: float = 1e-4) -> None:
+    """Both are float [frames, classes]; compared with the greatest logit of each frame."""
+    assert logits.shape == expected.shape
+    error = np.abs(logits - expected).max(axis=1) / np.abs(expected).max(axis=1)
+    assert error.max() < share, f"relative errors by frame: {error}"
+
+
+@pytest.mark.parametrize("storage, border", [*((name, "float") for name in STORAGES), ("int8", "all")])
+@pytest.mark.parametrize("key", ["serving_default", "call"])
+def test_generated_models_are_streaming_classifiers(
+    storage: str, border: str, key: str, runtime: str, tmp_path: Path
+) -> None:
+    recipe = Recipe(TWO_LAYERS, storage=storage, border=border, key=key, activation="hard_swish")
+    content = make(recipe, 1)
+    (tmp_path / "model.tflite").write_bytes(content)
+    frames = some_frames(recipe.size, 2)
+    with VideoClassifier(tmp_path / "model.tflite", list("abcde"), runtime=runtime, threads=1) as classifier:
+        logits = [classifier.step(np.rint(frame * 255).astype(np.uint8)).logits for frame in frames]
+    assert_close(np.array(logits), run(content, frames, runtime), share=1e-6)
+
+
+@FIXED
+@given(recipes(), SEEDS)
+def test_generated_logits_depend_on_the_past(recipe: Recipe, seed: int) -> None:
+    content = make(recipe, seed)
+    frames = random_frames(recipe.size, 2, seed)
+    after_another, fresh = run(content, frames, "litert")[1], run(content, frames[1:], "litert")[0]
+    assert np.abs(after_another - fresh).max() > 1e-3 * np.abs(fresh).max()
+
+
+@FIXED
+@given(recipes(["float16", "dynamic", "int8"]), SEEDS)
+def test_generated_float_twin_is_the_same_network(recipe: Recipe, seed: int) -> None:
+    """What compiled graphs are held against must itself be what the stored file says, up to rounding."""
+    frames = random_frames(recipe.size, FRAMES, seed)
+    stored, twin = run(make(recipe, seed), frames, "litert"), run(make_float(recipe, seed), frames, "litert")
+    assert_close(stored, twin, share={"float16": 1e-5, "dynamic": 0.1, "int8": 0.6}[recipe.storage])
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_compiled_graph_is_the_same_function(storage: str) -> None:
+    """For stored weights: the same as the network in float with exactly those weights."""
+
+    @FIXED
+    @given(recipes([storage]), SEEDS)
+    def check(recipe: Recipe, seed: int) -> None:
+        frames = some_frames(recipe.size, seed)
+        expected = run(make_float(recipe, seed), frames, "litert")
+        for name in HERE:
+            assert_close(run(compiled(make(recipe, seed)), frames, name), expected)
+
+    check()
+
+
+@FIXED
+@given(recipes(), SEEDS)
+def test_compiled_signature_keeps_the_names_of_what_it_still_needs(recipe: Recipe, seed: int) -> None:
+    """States that pass through leave it, and so do all but one of the counts, which are always equal."""
+    source, result = load(make(recipe, seed)), load(compiled(make(recipe, seed)))
+    counts = {name for name in source.inputs if name.endswith("frame_count")}
+    for before, after in ((source.inputs, result.inputs), (source.outputs, result.outputs)):
+        assert set(after) - counts == set(before) - counts - unused_states(recipe)
+    (count,) = counts & set(result.inputs)
+    assert counts & set(result.outputs) == {count} and count not in unused_states(recipe)
+    assert result.key == recipe.key
+    assert result.inputs["image"].shape == source.inputs["image"].shape
+    assert result.outputs["logits"].shape == source.outputs["logits"].shape
+
+
+@FIXED
+@given(recipes(), SEEDS)
+def test_compiled_file_is_no_larger(recipe: Recipe, seed: int) -> None:
+    assert len(compiled(make(recipe, seed))) <= len(make(recipe, seed))
+
+
+@settings(FIXED, max_examples=10)
+@given(recipes(), SEEDS)
+def test_compiled_file_can_be_compiled_again(recipe: Recipe, seed: int) -> None:
+    once = compiled(make(recipe, seed))
+    frames = some_frames(recipe.size, seed)
+    assert_close(run(compiled(once), frames, "litert"), run(once, frames, "litert"))
+
+
+@FIXED
+@given(recipes(), SEEDS)
+def test_saving_what_was_loaded_changes_nothing(recipe: Recipe, seed: int) -> None:
+    content = make(recipe, seed)
+    frames = some_frames(recipe.size, seed)
+    for name in HERE:
+        assert np.array_equal(run(save(load(content)), frames, name), run(content, frames, name))
+
+
+@pytest.mark.parametrize("activation, storage", [("relu6", "float32"), ("hard_swish", "dynamic")])
+@pytest.mark.parametrize("odd", ODDITIES)
+def test_odd_operations_are_compiled_right_or_refused(odd: str, activation: str, storage: str) -> None:
+    recipe = Recipe(TWO_LAYERS, size=20, odd=odd, activation=activation, storage=storage)
+    frames = some_frames(recipe.size, 4)
+    expected = run(make_float(recipe, 3), frames, "litert")
+    try:
+        result = compiled(make(recipe, 3))
+    except NotUnderstood:
+        return
+    for name in HERE:
+        assert_close(run(result, frames, name), expected)
+
+
+@pytest.mark.parametrize("model, meant", [("tiny", "tiny"), ("tiny_still", "tiny_still"), ("tiny_quantized", "tiny")])
+def test_other_networks_are_compiled_right_or_refused(model: str, meant: str) -> None:
+    """Not MoViNets: one without states, one on quantized borders whose scales differ between input and output."""
+    data = Path(__file__).parent / "data"
+    frames = some_frames(32, 5)
+    try:
+        result = compiled((data / f"{model}.tflite").read_bytes())
+    except NotUnderstood:
+        return
+    for name in HERE:
+        assert_close(run(result, frames, name), run((data / f"{meant}.tflite").read_bytes(), frames, "litert"))
+
+
+def test_two_signatures_are_refused() -> None:
+    content = (Path(__file__).parent / "data" / "tiny_two_signatures.tflite").read_bytes()
+    with pytest.raises(NotUnderstood):
+        compiled(content)
