@@ -307,14 +307,14 @@ def test_weights_off_the_centre_keep_the_convolution_real() -> None:
 def test_only_what_was_rounded_has_a_grid(runtime: str) -> None:
     """The source rounds a constant, a product of constants and a sum; as real numbers these are what they were."""
     random = np.random.default_rng(8)
-    x = tensor("x", 1, 8, 8, 30)
+    x = tensor("x", 1, 8, 8, 90)
     first, second = (
-        Tensor("raw", (1, 1, 1, 30), INT8, random.integers(-128, 128, 30).reshape(1, 1, 1, 30)) for _ in "ab"
+        Tensor("raw", (1, 1, 1, 90), INT8, random.integers(-128, 128, 90).reshape(1, 1, 1, 90)) for _ in "ab"
     )
     first.data, second.data = first.data.astype(np.int8), second.data.astype(np.int8)  # type: ignore[union-attr]
     first.quantization = second.quantization = grid(0.02)
-    product = Tensor("product", (1, 1, 1, 30), INT8, None, grid(0.5))
-    loose = constant(random.normal(size=(1, 8, 8, 30)).astype(np.float32))
+    product = Tensor("product", (1, 1, 1, 90), INT8, None, grid(0.5))
+    loose = constant(random.normal(size=(1, 8, 8, 90)).astype(np.float32))
     rounded = Tensor("rounded", loose.shape, INT8, None, grid(0.5))
     real, sum_, z = Tensor("real", product.shape, FLOAT), Tensor("sum", x.shape, FLOAT), Tensor("z", x.shape, FLOAT)
     again = Tensor("again", loose.shape, FLOAT)

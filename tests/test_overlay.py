@@ -202,10 +202,14 @@ def test_nothing_is_outlined_if_the_model_sees_everything():
 
 def test_as_many_rows_as_fit():
     for size in SIZES:
-        drawn = bars(draw(size, predict(*(("label", 1.0) for _ in range(60)))))
+        picture = draw(size, predict(*(("label", 1.0) for _ in range(60))))
+        drawn = bars(picture)
         assert 3 <= len(drawn) < 60
         distances = np.diff([y for y, _ in drawn])
         assert (distances == distances[0]).all(), "a row is squeezed or covered"
+        status_height = len(panels(picture)[0])
+        usual = draw(size, predict(("label", 1.0)))
+        assert status_height == len(panels(usual)[0]) and (picture[:status_height] == usual[:status_height]).all()
 
 
 def test_best_row_stands_out():

@@ -231,6 +231,8 @@ def test_closing_the_window_quits_and_it_stays_closed(desktop):
     with Viewer(desktop, 320, 240) as viewer:
         viewer.press("alt+F4")  # the same message from the window manager as the X in the title bar
         assert viewer.line() == "quit"
+        time.sleep(0.5)  # while the program goes on showing pictures
+        assert not viewer.windows(), "the window has come back"
         viewer.tell()
         assert viewer.line() == "closed"
         assert not viewer.windows() and not red(viewer.screenshot()).any()
