@@ -53,7 +53,12 @@ class Program:
 
     def wait_for_window(self):
         self.window = wait_for(lambda: self.xdotool("search", "--onlyvisible", "--name", TITLE).split(), "a window")[0]
-        wait_for(lambda: is_red(self.screenshot()).any(), "the picture")
+        try:
+            wait_for(lambda: is_red(self.screenshot()).any(), "the picture")
+        except AssertionError:  # on a busy machine a new window may stay blank, see Window
+            self.xdotool("windowminimize", "--sync", self.window)
+            self.xdotool("windowmap", "--sync", self.window)
+            wait_for(lambda: is_red(self.screenshot()).any(), "the picture")
 
     def press(self, key):
         self.xdotool("windowfocus", "--sync", self.window)
