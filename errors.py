@@ -33,6 +33,10 @@ class OutputError(UserError):
     status = 5
 
 
+class NotUnderstood(Exception):
+    """A model that is beyond the compiler: it is to be run as it is."""
+
+
 class PackageError(UserError):
     """A Python package that is not installed, or not in a version that works here."""
 

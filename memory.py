@@ -55,6 +55,9 @@ from typing import Iterable, Mapping
 
 import numpy as np
 
+METADATA = "pools"
+"""Name of what a compiled file's metadata says of its pools, see write_pools."""
+
 _SEED = 0
 
 

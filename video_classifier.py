@@ -18,10 +18,9 @@ from typing import Sequence
 import cv2
 import numpy as np
 
-from compiler.graph import NotUnderstood
-from compiler.prepare import pools_of, prepare
+from compiled import pools_of, prepare
 from engine import Engine
-from errors import ModelError, PackageError, UserError
+from errors import ModelError, NotUnderstood, PackageError, UserError
 from memory import Memory
 from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import read_signature

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from compiler.graph import NotUnderstood, load
-from compiler.prepare import compile_verified
-from errors import ModelError, UserError
+from compiler.build import compile_verified
+from compiler.graph import load
+from errors import ModelError, NotUnderstood, UserError
 from runtime import RUNTIMES, Runtime, choose_runtime, load_content, read_model
 from tuning import time_runs
 from utils import write_whole

@@ -19,11 +19,7 @@ try:
 except ImportError:  # tflite-runtime has no schema
     schema = None
 
-from errors import PackageError
-
-
-class NotUnderstood(Exception):
-    """The file or an operator in it is beyond the compiler: the original is to be used."""
+from errors import NotUnderstood, PackageError
 
 
 @dataclass(frozen=True, eq=False)

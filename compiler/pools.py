@@ -12,8 +12,9 @@ from typing import Iterable
 
 import numpy as np
 
-from compiler.graph import Graph, NotUnderstood, Operator, Tensor, constant, schema
+from compiler.graph import Graph, Operator, Tensor, constant, schema
 from compiler.operators import BINARY, CONVOLUTIONS, UNARY, has_activation, operand, reshape
+from errors import NotUnderstood
 from memory import Pool
 
 # What only changes how the same numbers are stored.

@@ -17,8 +17,11 @@ from hypothesis import Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from compiler import compile_graph  # noqa: E402
-from compiler.graph import NotUnderstood, load, save  # noqa: E402
-from errors import PackageError  # noqa: E402
+from compiler.graph import load, save  # noqa: E402
+from errors import (
+    NotUnderstood,
+    PackageError,  # noqa: E402
+)
 from runtime import RUNTIMES, choose_runtime  # noqa: E402
 from video_classifier import VideoClassifier  # noqa: E402
 

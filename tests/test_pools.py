@@ -17,8 +17,9 @@ from hypothesis import Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from compiler import compile_graph  # noqa: E402
-from compiler.graph import Graph, NotUnderstood, Operator, Tensor, constant, load, save, schema  # noqa: E402
+from compiler.graph import Graph, Operator, Tensor, constant, load, save, schema  # noqa: E402
 from compiler.pools import add_horizons, find_pools  # noqa: E402
+from errors import NotUnderstood
 from memory import Memory, Pool  # noqa: E402
 from runtime import choose_runtime  # noqa: E402
 from utils import fit_frame  # noqa: E402

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.constants import dequantized
-from compiler.graph import Graph, NotUnderstood, Operator, Quantization, Tensor
+from compiler.graph import Graph, Operator, Quantization, Tensor
 from compiler.operators import BINARY, CONVOLUTIONS, REDUCTIONS, UNARY, operand
+from errors import NotUnderstood
 
 # Their quantized forms compute, up to rounding, what their float forms compute from the real values.
 _UNDERSTOOD = (

@@ -9,20 +9,12 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from compiler import compile_graph
-from compiler.graph import NotUnderstood, load, save
-from compiler.pools import add_horizons, find_pools
-from compiler.precision import agree, choose_precision
-from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
-from errors import PackageError
-from memory import Pool, read_pools, write_pools
+from errors import NotUnderstood, PackageError
+from memory import METADATA, Pool, read_pools
 from metadata import read_metadata
 from runtime import Runtime, load_content
 from tuning import cpu_name
 from user_cache import recall, remember
-
-POOLS = "pools"
-"""Name of the metadata in a compiled file that lists its pools, see memory.py."""
 
 
 class Prepared(NamedTuple):
@@ -61,49 +53,15 @@ def prepare(
         return Prepared(remembered, None)
     start = time.monotonic()
     load_content(model, source, runtime, threads=1)  # a damaged file must not get to the compiler
+    # The compiler takes 10 MB of memory, which the program does without from the second run on.
+    from compiler.build import compile_best
+
     try:
-        chosen, compiled = _compile(source, runtime, precision, horizons)
+        chosen, compiled = compile_best(source, runtime, precision, horizons)
     except (NotUnderstood, PackageError) as reason:
         return Prepared(source, f"not compiled, so slower: {reason}")
     remember(name, _seal(compiled))
     return Prepared(compiled, f"compiled to {chosen} in {time.monotonic() - start:.1f} s")
-
-
-def compile_verified(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> bytes:
-    """Compiles a sound .tflite file and runs the result beside it.
-
-    Args:
-        source: Content of the file.
-        runtime: To run both with.
-        precision: "float", held to what the source computes in real numbers, or "int8", held to rounding errors.
-        horizons: As for prepare.
-
-    Raises:
-        NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
-        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
-    """
-    compiled = compile_model(source, precision, horizons)
-    if precision == "int8":
-        if not agree(sampled_logits(compiled, runtime), sampled_logits(real_form(source), runtime)):
-            raise NotUnderstood("rounded to 8 bits throughout, it would say something else")
-    else:
-        error = difference(source, compiled, runtime)
-        if not error <= TOLERANCE:
-            raise NotUnderstood(f"the compiled logits were {error:.1e} off")
-    return compiled
-
-
-def _compile(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> tuple[str, bytes]:
-    """Returns the precision chosen, and the compiled model."""
-    if precision != "auto":
-        return precision, compile_verified(source, runtime, precision, horizons)
-    real = compile_verified(source, runtime, "float", horizons)
-    try:
-        integer = compile_model(source, "int8", horizons)
-    except NotUnderstood:  # as of every source that isn't made of 8-bit integers
-        return "float", real
-    chosen = choose_precision(real, integer, runtime)
-    return chosen, integer if chosen == "int8" else real
 
 
 def pools_of(content: bytes) -> list[Pool]:
@@ -113,23 +71,13 @@ def pools_of(content: bytes) -> list[Pool]:
         NotUnderstood: The graph is beyond the compiler.
         PackageError: It has to be looked at, but ai-edge-litert, which brings the format's schema, isn't installed.
     """
-    listed = read_metadata(content).get(POOLS)
-    return find_pools(load(content)) if listed is None else read_pools(listed)
+    listed = read_metadata(content).get(METADATA)
+    if listed is not None:
+        return read_pools(listed)
+    from compiler.graph import load
+    from compiler.pools import find_pools
 
-
-def compile_model(source: bytes, precision: str, horizons: bool) -> bytes:
-    """Compiles a sound .tflite file, and lists its pools in the result's metadata.
-
-    Raises:
-        NotUnderstood: Something in it is beyond the compiler.
-        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
-    """
-    graph = load(source)
-    compile_graph(graph, precision)
-    if horizons:
-        add_horizons(graph)
-    graph.metadata[POOLS] = write_pools(find_pools(graph))
-    return save(graph)
+    return find_pools(load(content))
 
 
 def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> str:
@@ -141,7 +89,7 @@ def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool)
 @functools.lru_cache(maxsize=None)
 def _compiler_version() -> bytes:
     """Any change to the compiler makes what an earlier one left in the cache void."""
-    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+    return b"".join(path.read_bytes() for path in sorted((Path(__file__).parent / "compiler").rglob("*.py")))
 
 
 def _seal(content: bytes) -> bytes:

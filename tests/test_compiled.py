@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-import compiler.prepare
+import compiler.build
+from compiled import pools_of, prepare
+from compiler.build import compile_model
 from compiler.graph import load, save
-from compiler.prepare import compile_model, pools_of, prepare
 from compiler.verify import TOLERANCE, difference
 from errors import ModelError
 from runtime import choose_runtime
@@ -33,7 +34,7 @@ def cache(tmp_path, monkeypatch):
 def test_a_model_is_compiled_once_and_then_remembered(cache, tiny_model, monkeypatch):
     source = tiny_model.read_bytes()
     first = prepare(tiny_model, source, choose_runtime(), horizons=True)
-    monkeypatch.setattr(compiler.prepare, "compile_model", None)  # must not be needed again
+    monkeypatch.setattr(compiler.build, "compile_model", None)  # must not be needed again
     second = prepare(tiny_model, source, choose_runtime(), horizons=True)
 
     assert first.content != source
@@ -68,7 +69,7 @@ def test_a_compiler_that_errs_is_found_out(cache, tiny_model, monkeypatch):
         weights.data = weights.data * np.float32(1.01)
         return save(graph)
 
-    monkeypatch.setattr(compiler.prepare, "compile_model", compile_wrongly)
+    monkeypatch.setattr(compiler.build, "compile_model", compile_wrongly)
     source = tiny_model.read_bytes()
     content, note = prepare(tiny_model, source, choose_runtime(), horizons=False)
 

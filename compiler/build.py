@@ -1,0 +1,72 @@
+"""Compiles a model and proves the result, by running it, before anyone relies on it."""
+
+from __future__ import annotations
+
+from compiler import compile_graph
+from compiler.graph import load, save
+from compiler.pools import add_horizons, find_pools
+from compiler.precision import agree, choose_precision
+from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
+from errors import NotUnderstood
+from memory import METADATA, write_pools
+from runtime import Runtime
+
+
+def compile_best(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> tuple[str, bytes]:
+    """Compiles a sound .tflite file to the precision asked for, or, with "auto", to the one that is best here.
+
+    Returns:
+        The precision chosen, "float" or "int8", and the compiled file.
+
+    Raises:
+        NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
+        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+    """
+    if precision != "auto":
+        return precision, compile_verified(source, runtime, precision, horizons)
+    real = compile_verified(source, runtime, "float", horizons)
+    try:
+        integer = compile_model(source, "int8", horizons)
+    except NotUnderstood:  # as of every source that isn't made of 8-bit integers
+        return "float", real
+    chosen = choose_precision(real, integer, runtime)
+    return chosen, integer if chosen == "int8" else real
+
+
+def compile_verified(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> bytes:
+    """Compiles a sound .tflite file and runs the result beside it.
+
+    Args:
+        source: Content of the file.
+        runtime: To run both with.
+        precision: "float", held to what the source computes in real numbers, or "int8", held to rounding errors.
+        horizons: As for prepare.
+
+    Raises:
+        NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
+        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+    """
+    compiled = compile_model(source, precision, horizons)
+    if precision == "int8":
+        if not agree(sampled_logits(compiled, runtime), sampled_logits(real_form(source), runtime)):
+            raise NotUnderstood("rounded to 8 bits throughout, it would say something else")
+    else:
+        error = difference(source, compiled, runtime)
+        if not error <= TOLERANCE:
+            raise NotUnderstood(f"the compiled logits were {error:.1e} off")
+    return compiled
+
+
+def compile_model(source: bytes, precision: str, horizons: bool) -> bytes:
+    """Compiles a sound .tflite file, and lists its pools in the result's metadata.
+
+    Raises:
+        NotUnderstood: Something in it is beyond the compiler.
+        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+    """
+    graph = load(source)
+    compile_graph(graph, precision)
+    if horizons:
+        add_horizons(graph)
+    graph.metadata[METADATA] = write_pools(find_pools(graph))
+    return save(graph)
