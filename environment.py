@@ -20,7 +20,9 @@ def use_venv(venv: Path = _VENV) -> None:
     python = venv / "bin" / "python"
     missing = [name for name in ("cv2", "numpy") if importlib.util.find_spec(name) is None]
     if python.exists() and Path(sys.prefix) != venv and (missing or sys.prefix == sys.base_prefix):
-        os.execv(python, [str(python), *sys.argv])
+        module = sys.modules["__main__"].__spec__  # of `python -m compiler`; None if a file was named
+        command = [sys.argv[0]] if module is None else ["-m", module.parent]
+        os.execv(python, [str(python), *command, *sys.argv[1:]])
     if missing:
         error = PackageError(f"{' and '.join(missing)} not installed for {sys.executable}; run ./setup.sh")
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)

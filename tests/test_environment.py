@@ -61,6 +61,19 @@ def test_a_python_without_the_packages_goes_on_in_setups_environment(ready, bare
     assert result.stdout.strip() == f"{ready}|--top-k|a b"
 
 
+def test_a_command_given_as_a_module_stays_one(ready, bare, tmp_path):
+    package = tmp_path / "tool"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("from tool import part\n" + COMMAND)
+    (package / "part.py").touch()  # found only where the package is
+    command = [str(bare / "bin" / "python"), "-m", "tool", str(ROOT), str(ready), "--report"]
+
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert result.stdout.strip() == f"{ready}|--report", result.stderr
+
+
 def test_setups_environment_and_another_that_has_the_packages_are_left_alone(ready, bare, script):
     assert run(ready / "bin" / "python", script, ready).stdout.strip() == str(ready)
     assert run(ready / "bin" / "python", script, bare).stdout.strip() == str(ready)
