@@ -16,6 +16,11 @@ Needs matplotlib and, to find the pools, ai-edge-litert: pip install matplotlib 
 
 from __future__ import annotations
 
+from environment import use_venv
+
+if __name__ == "__main__":
+    use_venv()
+
 import argparse
 import itertools
 import os

@@ -1,0 +1,31 @@
+"""The experiment that shows what bounded memory is for, in a short form."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("matplotlib", reason="the experiment draws a plot")
+pytest.importorskip("ai_edge_litert", reason="finding the pools needs ai-edge-litert's schema")
+
+
+def test_the_published_pool_fades_and_bounded_ones_switch(tmp_path):
+    plot = tmp_path / "memory.png"
+    flags = ["--steps", "200", "--day-steps", "20000", "--plot", str(plot)]
+
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "experiment_memory.py"), *flags], capture_output=True, text=True, timeout=110
+    )
+
+    assert result.returncode == 0, result.stderr
+    rows = {line[:34].strip(): line[34:].split() for line in result.stdout.splitlines()}
+    assert float(rows["int8, as published"][0]) < 0.2  # an hour of one action, and its probability is nearly chance
+    assert float(rows["int8, bounded"][0]) > 0.9
+    frames_to_switch = {name: int(row[-1]) for name, row in rows.items() if name.startswith("float, ")}
+    assert frames_to_switch["float, two horizons"] <= frames_to_switch["float, bounded"] <= 16
+    assert frames_to_switch["float, as published"] > 100
+    assert cv2.imread(str(plot)).std() > 10
