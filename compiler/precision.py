@@ -1,7 +1,8 @@
 """Float or integer arithmetic: integers only where they are clearly faster on this machine and say the same.
 
-Neither is always better. The official A0's best run on one x86-64 core with VNNI, ms: ai-edge-litert 2.3 1.0 float and
-0.52 int8, tflite-runtime 2.14, whose XNNPACK takes no integers, 1.1 and 10.
+Neither is always better. The official A0's median run on one x86-64 core, as benchmark.py measured it, ms: on
+ai-edge-litert 2.3 1.09 float and 0.52 int8; on tflite-runtime 2.14, whose XNNPACK takes few of the integer operators,
+1.23 and 10.3.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from hypothesis import strategies as st  # noqa: E402
 from compiler import compile_graph  # noqa: E402
 from compiler.graph import load, save  # noqa: E402
 from errors import (
-    NotUnderstood,
+    NotUnderstood,  # noqa: E402
     PackageError,  # noqa: E402
 )
 from runtime import RUNTIMES, choose_runtime  # noqa: E402

@@ -20,7 +20,6 @@ from compiler import compile_graph  # noqa: E402
 from compiler.constants import fold_constants  # noqa: E402
 from compiler.graph import (  # noqa: E402
     Graph,
-    NotUnderstood,
     Operator,
     Quantization,
     Tensor,
@@ -36,6 +35,7 @@ from compiler.pools import add_horizons, find_pools  # noqa: E402
 from compiler.precision import agree, choose_precision  # noqa: E402
 from compiler.storage import store_small  # noqa: E402
 from engine import Engine  # noqa: E402
+from errors import NotUnderstood  # noqa: E402
 from memory import Memory  # noqa: E402
 from runtime import choose_runtime  # noqa: E402
 from signature import read_signature  # noqa: E402

@@ -15,7 +15,6 @@ from compiler import compile_graph  # noqa: E402
 from compiler.constants import fold_constants  # noqa: E402
 from compiler.graph import (  # noqa: E402
     Graph,
-    NotUnderstood,
     Operator,
     Quantization,
     Tensor,
@@ -36,6 +35,7 @@ from compiler.passes.slices import simplify_slices  # noqa: E402
 from compiler.passes.states import drop_idle_states, merge_counts, reshape_states  # noqa: E402
 from compiler.passes.temporal import dilate_temporal_convolutions  # noqa: E402
 from compiler.storage import store_small  # noqa: E402
+from errors import NotUnderstood  # noqa: E402
 from runtime import choose_runtime  # noqa: E402
 
 FLOAT = np.dtype(np.float32)
