@@ -132,9 +132,18 @@ def _measure_standstill(options: argparse.Namespace) -> None:
 
 
 def _open_classifier(path: Path, runtime: str, threads: int | str) -> Any:
+    """Opens a model as classify.py does by default: compiled, and with 2.4 s of memory at 5 fps."""
     from video_classifier import VideoClassifier
 
-    return VideoClassifier(path, models.find_labels(path, None), runtime=runtime, threads=threads, channel_order="bgr")
+    return VideoClassifier(
+        path,
+        models.find_labels(path, None),
+        runtime=runtime,
+        threads=threads,
+        memory=12,
+        precision="auto",
+        channel_order="bgr",
+    )
 
 
 @contextlib.contextmanager
