@@ -30,10 +30,12 @@ from typing import Callable, Iterator, Sequence, TypeVar
 import numpy as np
 
 import models
+import startup
 from errors import OutputError, UserError
 from options import parse_options
 from overlay import Status, draw_overlay
 from pipeline import Pipeline, Update, open_pipeline
+from score import Score
 from signals import Signals
 from sinks import Sink
 from sinks.console import Console
@@ -74,11 +76,13 @@ class CaptureLoop:
         fit: Which part of a frame the model sees, see utils.FITS.
         wanted_fps: Frames a second that the model should see.
         snapshots: Folder for the pictures that the s key takes.
+        truth: Returns the true label at a frame's timestamp, where the source knows it and the model has it.
 
     Attributes:
         frames: Frames taken so far.
         steps: Steps of the model so far.
         step_times: Seconds of each of the latest 1000 steps.
+        score: How often the model was right, where the truth is known.
     """
 
     def __init__(
@@ -93,9 +97,11 @@ class CaptureLoop:
         fit: str,
         wanted_fps: float,
         snapshots: str,
+        truth: Callable[[float], str] | None = None,
     ) -> None:
         self.frames = 0
         self.steps = 0
+        self.score = Score()
         self.step_times: deque[float] = deque(maxlen=1000)
         self._pipeline = pipeline
         self._stop = stop
@@ -105,6 +111,7 @@ class CaptureLoop:
         self._clock = Clock() if paced else None
         self._fit = fit
         self._snapshots = snapshots
+        self._truth = truth
         self._pending: list[Prediction] = []
         self._frame: Frame | None = None
         self._prediction: Prediction | None = None
@@ -146,6 +153,8 @@ class CaptureLoop:
             self._pending.append(prediction)
             self.steps += 1
             self.step_times.append(prediction.step_time)
+            if self._truth is not None:
+                self.score.count(prediction, self._truth(prediction.timestamp))
         if update.frame is None:
             return
         self.frames += 1
@@ -170,6 +179,7 @@ class CaptureLoop:
         status, prediction = self._status, self._prediction
         status.camera_fps, status.sample_fps = self._pipeline.camera_fps, self._pipeline.sample_fps
         status.warming_up = prediction is None or prediction.step < status.wanted_fps
+        status.truth = self._truth(self._frame.timestamp) if self._truth is not None else ""
         if time.monotonic() > self._message_until:
             status.message = ""
         height, width = self._frame.image.shape[:2]
@@ -243,7 +253,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: Namespace, signals: Signals) -> None:
-    model = models.find_model(options.model)
+    name, uri, note = _wait_for(lambda: startup.choose(options.model, options.source, find_camera))
+    if note:
+        say(note)
+    model = models.find_model(name)
     labels = models.find_labels(model, options.labels)
     known = models.known_model(model)
     sampler = Sampler(options.sample_fps or (known.fps if known else _DEFAULT_FPS))
@@ -257,7 +270,7 @@ def _run(options: Namespace, signals: Signals) -> None:
         say(f"model: {model.name} on {classifier.runtime}, {threads}, {sampler.fps:g} frames a second")
         for note in classifier.notes:
             say(f"model: {note}")
-        source = _wait_for(lambda: _open_source(options))
+        source = _wait_for(lambda: _open_source(uri, options))
         say(f"source: {source.name}")
         pipeline = stack.enter_context(
             open_pipeline(source, classifier, sampler, duration=options.duration, max_frames=options.max_frames)
@@ -273,6 +286,7 @@ def _run(options: Namespace, signals: Signals) -> None:
             fit=options.fit,
             wanted_fps=sampler.fps,
             snapshots=options.snapshots,
+            truth=_truth(source, classifier),
         )
         signals.deferred = True
         loop.run()
@@ -309,14 +323,21 @@ def _open_classifier(model: Path, labels: Path, memory: int | None, options: Nam
     )
 
 
-def _open_source(options: Namespace) -> Source:
+def _open_source(uri: str, options: Namespace) -> Source:
     return open_source(
-        options.source or find_camera(),
+        uri,
         loop=options.loop,
         width=options.width,
         height=options.height,
         fps=options.camera_fps,
+        demo_seed=options.demo_seed,
     )
+
+
+def _truth(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:
+    """Returns what tells the true label at a timestamp, if the source knows it and the model has such labels."""
+    truth = getattr(source, "truth", None)
+    return truth if truth is not None and set(source.actions) <= set(classifier.labels) else None
 
 
 def _open_sinks(options: Namespace, source: Source, window: Window | None) -> Iterator[Sink]:
@@ -350,6 +371,8 @@ def _summarize(loop: CaptureLoop) -> None:
     times = loop.step_times
     median = f", {statistics.median(times) * 1e3:.1f} ms a step (median)" if times else ""
     say(f"ended: {loop.frames} frames, {loop.steps} steps{median}")
+    if loop.score.steps:
+        say(f"score: {loop.score}")
 
 
 if __name__ == "__main__":

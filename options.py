@@ -114,8 +114,12 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--source",
         metavar="URI",
-        help="csi, usb:0, /dev/video0, video.mp4, clip.gif, a folder of images, rtsp://..., http://... "
-        "(default: the Pi camera, else the first USB camera)",
+        help="csi, usb:0, /dev/video0, video.mp4, clip.gif, a folder of images, rtsp://..., http://..., demo "
+        "(default: the Pi camera, else the first USB camera, else demo: a drawn figure)",
+    )
+    group.add_argument(
+        "--demo-seed", type=_number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
+        help="draws another film as the demo (default: %(default)s)",
     )
     group.add_argument("--loop", action=switch, default=False, help="start a file again at its end (default: no)")
     group.add_argument(
@@ -142,8 +146,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="FILE",
-        help="a .tflite file, or the name of a published model, which is fetched (default: %(default)s)",
+        "--model", metavar="FILE",
+        help="a .tflite file, or the name of a published model, which is fetched (default: the published one that "
+        f"was fetched, {DEFAULT_MODEL} first; for the demo its own)",
     )
     group.add_argument(
         "--labels", "--label", metavar="FILE", help="class names, one a line (default: those that belong to the model)"

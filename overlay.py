@@ -51,6 +51,7 @@ class Status:
         paused: The picture stands still.
         help: The list of keys is shown.
         message: A few words about what just happened or goes on: "recording".
+        truth: The true label, where the source knows it; shown small in a corner.
     """
 
     camera_fps: float
@@ -60,6 +61,7 @@ class Status:
     paused: bool = False
     help: bool = False
     message: str = ""
+    truth: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def draw_overlay(
     if not status.help or bottom - top > 2 * len(KEYS) * (style.line + style.pad):
         bottom = _draw_predictions(picture, style, prediction, top, bottom)
     _draw_box(picture, box, top, bottom)
+    if status.truth:
+        _draw_truth(picture, style, status.truth, height - style.pad)
     if status.help:
         _draw_help(picture, style, top, bottom)
     return picture
@@ -190,6 +194,19 @@ def _draw_predictions(picture: np.ndarray, style: _Style, prediction: Prediction
         text = _first_fitting(empty, room, style.scale)
         _write(panel, text, style.pad, style.pad // 2 + style.ascent, room, style.scale, _LIGHT)
     return bottom - height - style.pad
+
+
+def _draw_truth(picture: np.ndarray, style: _Style, truth: str, bottom: int) -> None:
+    """Writes the true label small into the right corner above `bottom`, if the predictions leave room for it."""
+    text, scale = f"truth: {_printable(truth)}", max(_SMALLEST_SCALE, 0.8 * style.scale)
+    width = _text_width(text, _PLAIN, scale)
+    predictions_right = 2 * style.pad + 27 * style.line
+    left = picture.shape[1] - 3 * style.pad - width
+    if left < predictions_right:
+        return
+    height = style.line + style.pad // 2
+    panel = _open_panel(picture, left, bottom - height, width + 2 * style.pad, height)
+    _write(panel, text, style.pad, style.pad // 4 + style.ascent, width, scale, _LIGHT)
 
 
 def _draw_row(panel: np.ndarray, style: _Style, category: Category, top: int, room: int, best: bool) -> None:

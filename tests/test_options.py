@@ -23,7 +23,7 @@ def config(tmp_path):
 def test_everything_has_a_default():
     options = parse_options([])
 
-    assert options.model == "movinet_a0_int8.tflite"
+    assert options.model is None
     assert (options.top_k, options.threshold, options.fit, options.display) == (3, 0.0, "crop", "auto")
 
 
@@ -49,7 +49,7 @@ def test_the_command_line_wins_over_the_file(config):
 
 def test_every_flag_can_stand_in_the_file(config):
     flags = {
-        "source": '"a.mp4"', "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0", "duration": "9.5",
+        "source": '"a.mp4"', "demo-seed": "3", "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0", "duration": "9.5",
         "max-frames": "7", "model": '"m"', "labels": '"l"', "runtime": '"tflite"', "threads": "2", "sample-fps": "2.5",
         "fit": '"pad"', "top-k": "4", "threshold": "0.5", "allow": '["yoga"]', "deny": '["zumba"]',
         "memory": "1.5", "compile": "false", "precision": '"float"', "display": '"none"', "fullscreen": "true",
