@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from errors import NotUnderstood, PackageError
+from errors import ModelError, NotUnderstood, PackageError
 from memory import METADATA, Pool, read_pools
 from metadata import read_metadata
 from runtime import Runtime, load_content
@@ -58,7 +58,7 @@ def prepare(
 
     try:
         chosen, compiled = compile_best(source, runtime, precision, horizons)
-    except (NotUnderstood, PackageError) as reason:
+    except (NotUnderstood, PackageError, ModelError) as reason:  # the last: the runtime refuses what was compiled
         return Prepared(source, f"not compiled, so slower: {reason}")
     remember(name, _seal(compiled))
     return Prepared(compiled, f"compiled to {chosen} in {time.monotonic() - start:.1f} s")

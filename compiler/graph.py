@@ -149,7 +149,8 @@ def load(content: bytes) -> Graph:
     if len(model.subgraphs) != 1 or len(model.signatureDefs or []) != 1:
         raise NotUnderstood("it has not one graph with one signature")
     subgraph, signature = model.subgraphs[0], model.signatureDefs[0]
-    tensors = [_read_tensor(tensor, model.buffers) for tensor in subgraph.tensors]
+    buffers = [_data(buffer, content) for buffer in model.buffers]
+    tensors = [_read_tensor(tensor, buffers) for tensor in subgraph.tensors]
     codes = [_read_code(code) for code in model.operatorCodes]
     operators = [
         Operator(
@@ -166,7 +167,7 @@ def load(content: bytes) -> Graph:
         {entry.name.decode(): tensors[entry.tensorIndex] for entry in signature.inputs},
         {entry.name.decode(): tensors[entry.tensorIndex] for entry in signature.outputs},
         operators,
-        {entry.name.decode(): _data(model.buffers[entry.buffer]) for entry in model.metadata or []},
+        {entry.name.decode(): buffers[entry.buffer] for entry in model.metadata or []},
         (model.description or b"").decode(errors="replace"),
     )
 
@@ -270,14 +271,14 @@ class _Writer:
         return code
 
 
-def _read_tensor(tensor: Any, buffers: list[Any]) -> Tensor:
+def _read_tensor(tensor: Any, buffers: list[bytes]) -> Tensor:
     if tensor.isVariable or tensor.sparsity is not None:
         raise NotUnderstood(f"tensor {tensor.name!r} is a variable or sparse")
     if tensor.type not in _DTYPES:
         raise NotUnderstood(f"tensor {tensor.name!r} has a type that is not known here")
     dtype = _DTYPES[tensor.type]
     shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
-    raw = _data(buffers[tensor.buffer])
+    raw = buffers[tensor.buffer]
     data = np.frombuffer(raw, dtype).reshape(shape) if raw else None
     given = tensor.quantization
     quantization = None
@@ -295,7 +296,10 @@ def _read_code(code: Any) -> tuple[str, int]:
     return _KINDS[number], code.version
 
 
-def _data(buffer: Any) -> bytes:
+def _data(buffer: Any, content: bytes) -> bytes:
+    """Returns what a buffer holds: inside the flatbuffer or, in files made for more than 2 GB, behind it."""
+    if buffer.offset > 1:  # 0: not given, 1: to be given later
+        return content[buffer.offset : buffer.offset + buffer.size]
     return b"" if buffer.data is None else bytes(buffer.data)
 
 

@@ -24,6 +24,7 @@ _OPENERS = {
     "https": "sources.opencv:open_stream",
     "file": "sources.opencv:open_video",
     "folder": "sources.images:open_folder",
+    "demo": "sources.demo:Demo",
 }
 _CAMERA = re.compile(r"(csi|usb)(?::(\d+))?")
 _DEVICE = re.compile(r"/dev/video(\d+)")
@@ -80,6 +81,7 @@ class Options:
         height: Rows asked of a camera, in pixels.
         fps: Frames a second asked of a camera, or at which a folder of images plays.
         read_timeout: Seconds without a frame after which a live source is given up.
+        demo_seed: Which film the demo shows, 0 or more.
     """
 
     loop: bool = False
@@ -87,6 +89,7 @@ class Options:
     height: int | None = None
     fps: float | None = None
     read_timeout: float = 5.0
+    demo_seed: int = 0
 
     @property
     def camera_size(self) -> tuple[int, int]:
@@ -103,16 +106,19 @@ def open_source(
     height: int | None = None,
     fps: float | None = None,
     read_timeout: float = 5.0,
+    demo_seed: int = 0,
 ) -> Source:
     """Opens what frames are to come from.
 
     Args:
-        uri: csi, csi:1, usb:0, /dev/video0, a video file or GIF, a folder of images, file://, rtsp://, http(s)://.
+        uri: csi, csi:1, usb:0, /dev/video0, a video file or GIF, a folder of images, file://, rtsp://, http(s)://,
+            demo.
         loop: Start a file or folder again at its end; its timestamps go on rising.
         width: Columns asked of a camera, in pixels.
         height: Rows asked of a camera, in pixels.
         fps: Frames a second asked of a camera, or at which a folder of images plays.
         read_timeout: Seconds without a frame after which a live source is given up.
+        demo_seed: Which film the demo shows, 0 or more.
 
     Returns:
         The source, from which at least one frame can be read.
@@ -123,7 +129,7 @@ def open_source(
     """
     kind, address = _parse(uri)
     module, _, opener = _OPENERS[kind].partition(":")
-    options = Options(loop, width, height, fps, read_timeout)
+    options = Options(loop, width, height, fps, read_timeout, demo_seed)
     return getattr(importlib.import_module(module), opener)(address, options)
 
 
@@ -176,12 +182,14 @@ def _parse(uri: str) -> tuple[str, str]:
         return camera.group(1), camera.group(2) or "0"
     if device:
         return "usb", device.group(1)
+    if uri == "demo":
+        return "demo", uri
     if scheme and scheme.group(1).lower() != "file":
         kind = scheme.group(1).lower()
         if kind not in _OPENERS:
             raise SourceError(f"{public_name(uri)} is not supported; use rtsp://, http://, https:// or file://")
         return kind, uri
     if not uri.strip():
-        raise SourceError("the source is empty; give a camera (csi, usb:0), a video file, a folder or a URL")
+        raise SourceError("the source is empty; give a camera (csi, usb:0), a video file, a folder, a URL or demo")
     path = Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser()
     return ("folder" if path.is_dir() else "file"), str(path)

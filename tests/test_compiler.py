@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("ai_edge_litert.schema_py_generated", reason="compiling needs the schema in ai-edge-litert")
+schema = pytest.importorskip(
+    "ai_edge_litert.schema_py_generated", reason="compiling needs the schema in ai-edge-litert"
+)
 
+import flatbuffers  # noqa: E402
 from graph_network import Layer, Recipe  # noqa: E402
 from graph_oddities import ODDITIES  # noqa: E402
 from graphs import STORAGES, make, make_float, random_frames, recipes, run, unused_states  # noqa: E402
@@ -18,10 +21,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from compiler import compile_graph  # noqa: E402
 from compiler.graph import load, save  # noqa: E402
-from errors import (
-    NotUnderstood,  # noqa: E402
-    PackageError,  # noqa: E402
-)
+from errors import NotUnderstood, PackageError  # noqa: E402
 from runtime import RUNTIMES, choose_runtime  # noqa: E402
 from video_classifier import VideoClassifier  # noqa: E402
 
@@ -178,3 +178,32 @@ def test_two_signatures_are_refused() -> None:
     content = (Path(__file__).parent / "data" / "tiny_two_signatures.tflite").read_bytes()
     with pytest.raises(NotUnderstood):
         compiled(content)
+
+
+def test_constants_may_stand_behind_the_flatbuffer() -> None:
+    """As ai_edge_quantizer writes them, and as files of more than 2 GB must have them."""
+    content = make(Recipe(TWO_LAYERS), 1)
+    moved = _with_constants_behind(content)
+    frames = random_frames(Recipe(TWO_LAYERS).size, FRAMES, 2)
+
+    expected = run(content, frames, "litert")
+    assert_close(run(moved, frames, "litert"), expected, share=1e-6)  # the file that the test made is right
+    assert_close(run(compiled(moved), frames, "litert"), expected)
+
+
+def _with_constants_behind(content: bytes) -> bytes:
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    moved = [buffer for buffer in model.buffers if buffer.data is not None and len(buffer.data) > 16]
+    blobs = [bytes(buffer.data) for buffer in moved]
+    padded = [blob + bytes(-len(blob) % 16) for blob in blobs]
+
+    def pack(place: int) -> bytes:
+        for buffer, blob, whole in zip(moved, blobs, padded):
+            buffer.data, buffer.offset, buffer.size = None, place, len(blob)
+            place += len(whole)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        output = bytes(builder.Output())
+        return output + bytes(-len(output) % 16)
+
+    return pack(len(pack(16))) + b"".join(padded)

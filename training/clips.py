@@ -16,6 +16,12 @@ FPS = 5.0
 MEMORY = 12
 """Frames that the program remembers by default: --memory 2.4 at 5 fps."""
 
+MIRRORED = tuple(
+    ACTIONS.index({"walking left": "walking right", "walking right": "walking left"}.get(action, action))
+    for action in ACTIONS
+)
+"""What each of ACTIONS becomes, as an index, when left and right are swapped."""
+
 _CAMERA_HEIGHT = 480  # pixels of the pictures that --source demo gives
 _SHORT = (1.6, 4.0)  # seconds an action of a training clip lasts, so that most clips show a change
 

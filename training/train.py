@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from memory import horizons
 from sources.play import ACTIONS
-from training.clips import MEMORY, Clips
+from training.clips import MEMORY, MIRRORED, Clips
 from training.movinet import MoViNet
 
 
@@ -26,7 +26,7 @@ class Stage:
 
     Attributes:
         size: Side of the pictures in pixels.
-        batch: Clips a step.
+        batch: Clips a step, half of them the mirror images of the others: drawing takes as long as learning.
         frames: Frames a clip.
         steps: Steps.
     """
@@ -85,15 +85,17 @@ def _batches(seed: int, curriculum: tuple[Stage, ...]) -> Iterator[tuple[Tensor,
     """Yields clips float [B, T, 3, S, S] in 0..1, their labels and ages int64 [B, T]."""
     drawn = 0
     for stage in curriculum:
-        count = stage.batch * stage.steps
+        count = stage.batch // 2 * stage.steps
         clips = Clips((seed + 1) * 10_000_000 + drawn, count, stage.frames, stage.size)
         drawn += count
         # Two drawers beside two threads of arithmetic: they are done before the arithmetic asks.
-        for frames, labels, ages in DataLoader(clips, stage.batch, num_workers=2, worker_init_fn=_single_threaded):
-            yield frames.permute(0, 1, 4, 2, 3).float() / 255, labels, ages
+        for frames, labels, ages in DataLoader(clips, stage.batch // 2, num_workers=2, worker_init_fn=_one_thread):
+            frames = torch.cat([frames, frames.flip(3)])
+            labels = torch.cat([labels, torch.tensor(MIRRORED)[labels]])
+            yield frames.permute(0, 1, 4, 2, 3).float() / 255, labels, torch.cat([ages, ages])
 
 
-def _single_threaded(_: int) -> None:
+def _one_thread(_: int) -> None:
     cv2.setNumThreads(1)
 
 
