@@ -16,7 +16,6 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "8589934592",
 }
 _ROOT = Path(__file__).resolve().parent.parent
-_NAME = "movinet_a0_demo"
 
 
 def main() -> int:
@@ -37,7 +36,7 @@ def main() -> int:
 
     from sources.play import ACTIONS
     from training.card import write_card
-    from training.evaluate import evaluate
+    from training.evaluate import NAME, evaluate
     from training.export import export
     from training.movinet import MoViNet
     from training.train import train
@@ -45,19 +44,20 @@ def main() -> int:
     start = time.monotonic()
     if options.weights.exists():
         print(f"{options.weights} is there: not trained again")
-        model = MoViNet(len(ACTIONS))
-        model.load_state_dict(torch.load(options.weights, weights_only=True))
+        trained = torch.load(options.weights, weights_only=True)
     else:
-        model = train(options.seed)
-        torch.save(model.state_dict(), options.weights)
-    trained = time.monotonic() - start
+        weights = train(options.seed).state_dict()
+        trained = {"seed": options.seed, "seconds": time.monotonic() - start, "weights": weights}
+        torch.save(trained, options.weights)
+    model = MoViNet(len(ACTIONS)).eval()
+    model.load_state_dict(trained["weights"])
 
-    file, labels = options.out / "models" / f"{_NAME}.tflite", options.out / "labels" / f"{_NAME}.txt"
+    file, labels = options.out / "models" / f"{NAME}.tflite", options.out / "labels" / f"{NAME}.txt"
     labels.write_text("".join(f"{action}\n" for action in ACTIONS))
-    export(model.eval(), file)
+    export(model, file)
     scores = evaluate(file, labels)
     scores.save(options.weights.with_suffix(".json"))
-    write_card(options.out / "models" / f"{_NAME}.md", file, scores, options.seed, trained)
+    write_card(options.out / "models" / f"{NAME}.md", file, scores, trained["seed"], trained["seconds"])
     for words, wanted, measured in scores.reached():
         print(f"{words}: {measured:.1%} (wanted: {wanted:.0%}{'' if measured >= wanted else ', NOT REACHED'})")
     print(f"{(time.monotonic() - start) / 60:.0f} minutes")

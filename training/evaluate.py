@@ -21,6 +21,8 @@ from sources.play import ACTIONS, Play
 from training.clips import FPS, MEMORY, ages_of
 from video_classifier import VideoClassifier
 
+NAME = "movinet_a0_demo"
+"""The model's file, without its suffix."""
 CLIPS = 1400
 """Fresh clips: one action each, in a room of its own."""
 STREAMS = 300
@@ -62,7 +64,7 @@ class Scores:
     after_change_by_action: dict[str, float]
     whole: float
     confusion: list[list[int]]
-    long: tuple[float, float]
+    long: list[float]
 
     def reached(self) -> list[tuple[str, float, float]]:
         """Returns what was aimed at: words, the least share wanted, the share measured."""
@@ -124,10 +126,10 @@ def score(fresh: Sequence[Run], streams: Sequence[Run], endless: Sequence[Run]) 
         after_change_by_action=_by_action(tenth_labels, tenth_right),
         whole=_means([np.concatenate([run.answers == run.labels for run in streams])])[0],
         confusion=confusion.tolist(),
-        long=tuple(
+        long=[
             _means([np.concatenate([(run.answers == run.labels)[part] for run in endless])])[0]
             for part in (slice(_PART), slice(-_PART, None))
-        ),
+        ],
     )
 
 
@@ -180,3 +182,9 @@ def _classify(play: Play, times: np.ndarray) -> Run:
     _classifier.reset()
     answers = [int(_classifier.step(play.draw(t, _WIDTH, _HEIGHT)).logits.argmax()) for t in times]
     return Run(np.array([ACTIONS.index(play.action(t)) for t in times]), np.array(answers))
+
+
+if __name__ == "__main__":
+    root = Path(__file__).resolve().parent.parent
+    result = evaluate(root / "models" / f"{NAME}.tflite", root / "labels" / f"{NAME}.txt")
+    print(json.dumps(asdict(result), indent=1))

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import flatbuffers
 import litert_torch
 import numpy as np
 import torch
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import quantizer, recipe
 
@@ -63,7 +61,7 @@ def quantize_weights(content: bytes) -> bytes:
     """Returns a float .tflite file with its weights stored as 8-bit integers, a scale for each output channel."""
     rounding = quantizer.Quantizer(content, recipe.weight_only_wi8_afp32())
     quantized = rounding.quantize(enable_progress_bar=False, enable_progress_report=False).quantized_model
-    graph = load(_inlined(bytes(quantized)))
+    graph = load(bytes(quantized))  # Constants behind the flatbuffer move into it: old runtimes don't look there.
     # Listed, so that their memory can be bounded where the packages that could find them are not installed.
     graph.metadata[METADATA] = write_pools(find_pools(graph))
     return save(graph)
@@ -88,15 +86,3 @@ def verify(model: OneFrame, content: bytes) -> None:
         error = np.abs(given - expected).max() / np.abs(expected).max()
         if not error <= _TOLERANCE:
             raise ModelError(f"the converted model's logits are {error:.1e} off; try another version of litert-torch")
-
-
-def _inlined(content: bytes) -> bytes:
-    """Moves constants that lie behind the flatbuffer into it: runtimes before 2.14 don't look for them there."""
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # 0 and 1 stand for none.
-            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
