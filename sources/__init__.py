@@ -39,11 +39,13 @@ class Frame:
         image: uint8 [H, W, 3], blue, green, red (OpenCV's order).
         timestamp: Seconds. Files count from their own start; live sources use the monotonic clock.
         index: Frames delivered before this one.
+        lores: uint8 [h, w, 3] BGR, the same view at about the model's size, where the camera scales one itself.
     """
 
     image: np.ndarray
     timestamp: float
     index: int
+    lores: np.ndarray | None = None
 
 
 class Source(Protocol):
@@ -82,6 +84,9 @@ class Options:
         fps: Frames a second asked of a camera, or at which a folder of images plays.
         read_timeout: Seconds without a frame after which a live source is given up.
         demo_seed: Which film the demo shows, 0 or more.
+        rotate: Degrees clockwise by which the picture is turned: 0, 90, 180 or 270.
+        lores: (width, height) in pixels of a second, small picture for the model, if the camera can scale one.
+        max_exposure: Longest exposure in seconds, for a camera that can be told.
     """
 
     loop: bool = False
@@ -90,6 +95,9 @@ class Options:
     fps: float | None = None
     read_timeout: float = 5.0
     demo_seed: int = 0
+    rotate: int = 0
+    lores: tuple[int, int] | None = None
+    max_exposure: float | None = None
 
     @property
     def camera_size(self) -> tuple[int, int]:
