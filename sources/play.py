@@ -21,9 +21,8 @@ TEACHING_ACTIONS = ("hands up", "bow", "kick", "arm circles")
 # Seconds in which one action's pose becomes the next one's, and in which the camera comes to rest.
 GLIDE = 0.25
 EASE = 2.0
-# Scenes drawn up at a time, and actions in each, at least and at most.
+# Scenes drawn up at a time.
 SCENES = 64
-ACTS = (2, 4)
 # What the numbers of a seed are for.
 _SCRIPT, _SCENE, _ROOM, _PERSON, _STYLE = range(5)
 
@@ -56,14 +55,20 @@ class Play:
         seed: A whole number, at least 0.
         actions: Which actions may come, of ACTIONS and TEACHING_ACTIONS.
         seconds: How long each takes, at least and at most.
+        acts: How many of them one person does in one room, at least and at most.
     """
 
     def __init__(
-        self, seed: int, actions: Sequence[str] = ACTIONS, seconds: tuple[float, float] = (6.0, 12.0)
+        self,
+        seed: int,
+        actions: Sequence[str] = ACTIONS,
+        seconds: tuple[float, float] = (6.0, 12.0),
+        acts: tuple[int, int] = (2, 4),
     ) -> None:
         self._seed = seed
         self._actions = tuple(actions)
         self._seconds = seconds
+        self._acts = acts
         self._pages: list[_Page] = []
         self._scene = _Scene(seed, 0, [])
 
@@ -101,7 +106,7 @@ class Play:
     def _write_page(self) -> _Page:
         """Goes on with the script: every action is followed by one of the others, each as likely."""
         generator = np.random.default_rng([self._seed, _SCRIPT, len(self._pages)])
-        lengths = generator.integers(ACTS[0], ACTS[1] + 1, SCENES)
+        lengths = generator.integers(self._acts[0], self._acts[1] + 1, SCENES)
         count, kinds = int(lengths.sum()), len(self._actions)
         steps = generator.integers(1, kinds, count) if kinds > 1 else np.zeros(count, int)
         if self._pages:
