@@ -22,7 +22,6 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Callable, Iterator, Sequence, TypeVar
@@ -31,11 +30,10 @@ import numpy as np
 
 import models
 import startup
-from errors import OutputError, UserError
+from errors import OutputError, SourceError, UserError
+from grid import tile
 from options import parse_options
-from overlay import Status, draw_overlay
-from pipeline import Pipeline, Update, open_pipeline
-from score import Score
+from pipeline import InferenceWorker, open_pipeline
 from signals import Signals
 from sinks import Sink
 from sinks.console import Console
@@ -46,9 +44,10 @@ from sinks.video_file import VideoFile
 from sinks.window import Window
 from sources import Frame, Source, find_camera, open_source
 from sources.clock import Clock
+from sources.paced import Paced
 from sources.sampler import Sampler
-from utils import fit_box
 from video_classifier import Prediction, VideoClassifier
+from view import View
 
 _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
 _WAIT = 0.02  # seconds that the main thread waits for a frame before it looks at keys and signals
@@ -67,55 +66,39 @@ class CaptureLoop:
     """The main thread's part: takes frames and predictions, draws, shows, hands to the sinks, obeys keys.
 
     Args:
-        pipeline: Where frames and predictions come from.
+        views: The sources; several are shown as a grid.
         stop: Ends the loop; set by signals, and here by the q key.
         window: Where to show the picture, or None.
-        sinks: Further outputs. One that fails is dropped, with a line, and the others go on; the last one ends the run.
+        sinks: Further outputs, besides those of each view. One that fails is dropped, with a line, and the others go
+            on; the last one ends the run.
         draw: Whether a window or a sink wants the overlay.
         paced: Whether to play in real time: a file in a window.
-        fit: Which part of a frame the model sees, see utils.FITS.
-        wanted_fps: Frames a second that the model should see.
         snapshots: Folder for the pictures that the s key takes.
-        truth: Returns the true label at a frame's timestamp, where the source knows it and the model has it.
-
-    Attributes:
-        frames: Frames taken so far.
-        steps: Steps of the model so far.
-        step_times: Seconds of each of the latest 1000 steps.
-        score: How often the model was right, where the truth is known.
+        size: (width, height) in pixels of the grid.
     """
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        views: Sequence[View],
         stop: threading.Event,
         window: Window | None,
         sinks: Sequence[Sink],
         *,
         draw: bool,
         paced: bool,
-        fit: str,
-        wanted_fps: float,
         snapshots: str,
-        truth: Callable[[float], str] | None = None,
+        size: tuple[int, int] = (1280, 720),
     ) -> None:
-        self.frames = 0
-        self.steps = 0
-        self.score = Score()
-        self.step_times: deque[float] = deque(maxlen=1000)
-        self._pipeline = pipeline
+        self._views = list(views)
+        self._running = list(views)
         self._stop = stop
         self._window = window
         self._sinks = list(sinks)
         self._draw = draw
         self._clock = Clock() if paced else None
-        self._fit = fit
         self._snapshots = snapshots
-        self._truth = truth
-        self._pending: list[Prediction] = []
-        self._frame: Frame | None = None
-        self._prediction: Prediction | None = None
-        self._status = Status(camera_fps=0.0, sample_fps=0.0, wanted_fps=wanted_fps, warming_up=True)
+        self._size = size
+        self._paused = False
         self._message_until = 0.0
         self._keys = {
             "quit": stop.set,
@@ -127,48 +110,54 @@ class CaptureLoop:
         }
 
     def run(self) -> None:
-        """Runs until the source ends, the user quits, or a signal came.
+        """Runs until the sources end, the user quits, or a signal came.
 
         Raises:
-            SourceError: The source broke.
+            SourceError: The last source broke.
         """
         try:
-            while not self._stop.is_set():
-                if self._status.paused:
+            while self._running and not self._stop.is_set():
+                if self._paused:
                     time.sleep(_WAIT)
                     self._show()
                 else:
-                    update = self._pipeline.next(_WAIT)
-                    if update is None:
-                        return
-                    self._take(update)
+                    self._hand_out([view for view in list(self._running) if self._take(view)])
                 self._obey_keys()
         finally:
-            if self._pending:  # made from a live source's last frame after it was shown
-                self._write_sinks(self._frame.image)
+            for view in self._views:
+                if view.pending:  # made from a live source's last frame after it was shown
+                    self._write(view.sinks, view.frame.image, view.frame.timestamp, view)
 
-    def _take(self, update: Update) -> None:
-        for prediction in update.predictions:
-            self._prediction = prediction
-            self._pending.append(prediction)
-            self.steps += 1
-            self.step_times.append(prediction.step_time)
-            if self._truth is not None:
-                self.score.count(prediction, self._truth(prediction.timestamp))
-        if update.frame is None:
+    def _take(self, view: View) -> bool:
+        """Waits a moment for what is new from a source; returns whether it has a new frame."""
+        try:
+            update = view.pipeline.next(_WAIT / len(self._running))
+        except SourceError as error:
+            self._running.remove(view)
+            if not self._running:
+                raise
+            say(f"classify.py: {error}")
+            return False
+        if update is None:
+            self._running.remove(view)
+        return update is not None and view.take(update)
+
+    def _hand_out(self, views: Sequence[View]) -> None:
+        """Shows and writes the new frames of these views."""
+        if not views:
             return
-        self.frames += 1
-        self._frame = update.frame
-        shown = self._window is not None and self._wait_until_due() < _LATE
-        picture = self._picture() if self._draw else self._frame.image
+        shown = self._window is not None and self._wait_until_due(views[0].frame) < _LATE
+        picture = self._picture() if self._draw else views[0].frame.image
         if shown:
             self._window.show(picture)
-        self._write_sinks(picture)
+        self._write(self._sinks, picture, max(view.frame.timestamp for view in views))
+        for view in views:
+            self._write(view.sinks, picture, view.frame.timestamp, view)
 
-    def _wait_until_due(self) -> float:
+    def _wait_until_due(self, frame: Frame) -> float:
         """Lets a file play in real time; returns the seconds by which the frame is late."""
         while self._clock is not None and not self._stop.is_set():
-            remaining = self._clock.wait_time(self._frame.timestamp)
+            remaining = self._clock.wait_time(frame.timestamp)
             if remaining <= 0:
                 return -remaining
             time.sleep(min(remaining, _WAIT))
@@ -176,28 +165,27 @@ class CaptureLoop:
         return 0.0
 
     def _picture(self) -> np.ndarray:
-        status, prediction = self._status, self._prediction
-        status.camera_fps, status.sample_fps = self._pipeline.camera_fps, self._pipeline.sample_fps
-        status.warming_up = prediction is None or prediction.step < status.wanted_fps
-        status.truth = self._truth(self._frame.timestamp) if self._truth is not None else ""
         if time.monotonic() > self._message_until:
-            status.message = ""
-        height, width = self._frame.image.shape[:2]
-        return draw_overlay(self._frame.image, prediction, status, fit_box(height, width, self._fit))
+            self._say_on_picture("")
+        pictures = [view.picture() if view.frame is not None else None for view in self._views]
+        return pictures[0] if len(pictures) == 1 else tile(pictures, *self._size)
 
     def _show(self) -> None:
-        if self._window is not None and self._frame is not None:
+        if self._window is not None and any(view.frame is not None for view in self._views):
             self._window.show(self._picture())
 
-    def _write_sinks(self, picture: np.ndarray) -> None:
-        predictions, self._pending = self._pending, []
-        for sink in list(self._sinks):
+    def _write(self, sinks: list[Sink], picture: np.ndarray, timestamp: float, view: View | None = None) -> None:
+        """Gives the sinks a picture, and a view's sinks the predictions that they have not been given yet."""
+        predictions: list[Prediction] = []
+        if view is not None:
+            predictions, view.pending = view.pending, []
+        for sink in list(sinks):
             try:
-                sink.write(picture, self._frame.timestamp, predictions)
+                sink.write(picture, timestamp, predictions)
             except OutputError as error:
                 sink.close()
-                self._sinks.remove(sink)
-                if not self._sinks and self._window is None:
+                sinks.remove(sink)
+                if self._window is None and not self._sinks and not any(view.sinks for view in self._views):
                     raise  # nobody is left to run for
                 say(f"classify.py: {error}")
 
@@ -207,18 +195,20 @@ class CaptureLoop:
             self._keys[key]()
 
     def _pause(self) -> None:
-        self._status.paused = not self._status.paused
-        self._pipeline.pause(self._status.paused)
+        self._paused = not self._paused
+        for view in self._views:
+            view.status.paused = self._paused
+            view.pipeline.pause(self._paused)
         if self._clock is not None:
             self._clock.restart()
 
     def _reset(self) -> None:
-        self._pipeline.reset()
-        self._prediction = None
+        for view in self._views:
+            view.reset()
         self._announce("reset")
 
     def _snapshot(self) -> None:
-        if self._frame is None:
+        if all(view.frame is None for view in self._views):
             return
         try:
             self._announce(f"saved {save_snapshot(self._picture(), self._snapshots).name}")
@@ -227,11 +217,14 @@ class CaptureLoop:
             self._announce("snapshot failed")
 
     def _toggle_help(self) -> None:
-        self._status.help = not self._status.help
+        self._views[0].status.help = not self._views[0].status.help
 
     def _announce(self, message: str) -> None:
-        self._status.message = message
+        self._say_on_picture(message)
         self._message_until = time.monotonic() + _MESSAGE_TIME
+
+    def _say_on_picture(self, message: str) -> None:
+        self._views[0].status.message = message
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -253,44 +246,85 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: Namespace, signals: Signals) -> None:
-    name, uri, note = _wait_for(lambda: startup.choose(options.model, options.source, find_camera))
+    name, uris, note = _wait_for(lambda: startup.choose(options.model, options.source, find_camera))
     if note:
         say(note)
     model = models.find_model(name)
     labels = models.find_labels(model, options.labels)
     known = models.known_model(model)
-    sampler = Sampler(options.sample_fps or (known.fps if known else _DEFAULT_FPS))
+    fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
+    memory = None if options.memory is None else max(1, round(options.memory * fps))
     with contextlib.ExitStack() as stack:
         window = _open_window(options)
         if window is not None:
             stack.callback(window.close)
-        memory = None if options.memory is None else max(1, round(options.memory * sampler.fps))
-        classifier = stack.enter_context(_open_classifier(model, labels, memory, options))
-        threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
-        say(f"model: {model.name} on {classifier.runtime}, {threads}, {sampler.fps:g} frames a second")
-        for note in classifier.notes:
-            say(f"model: {note}")
-        source = _wait_for(lambda: _open_source(uri, options))
-        say(f"source: {source.name}")
-        pipeline = stack.enter_context(
-            open_pipeline(source, classifier, sampler, duration=options.duration, max_frames=options.max_frames)
-        )
-        sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _open_sinks(options, source, window)]
+        classifiers = [stack.enter_context(_open_classifier(model, labels, memory, options)) for _ in uris]
+        _describe(model, classifiers[0], fps)
+        sources = _wait_for(lambda: _open_sources(uris, options))
+        say(f"source{'s' * (len(sources) > 1)}: {', '.join(source.name for source in sources)}")
+        worker = stack.enter_context(InferenceWorker()) if len(sources) > 1 else None
+        views = [
+            _open_view(source, classifier, Sampler(fps), worker, options, stack)
+            for source, classifier in zip(sources, classifiers)
+        ]
+        for view, source in zip(views, sources):
+            view.sinks += [
+                stack.enter_context(contextlib.closing(s)) for s in _open_sinks(options, source, window, view.name)
+            ]
+        shared = [stack.enter_context(contextlib.closing(sink)) for sink in _open_recorder(options, sources)]
         loop = CaptureLoop(
-            pipeline,
+            views,
             signals.stop,
             window,
-            sinks,
+            shared,
             draw=window is not None or options.record is not None,
-            paced=window is not None and not source.live,
-            fit=options.fit,
-            wanted_fps=sampler.fps,
+            paced=window is not None and not sources[0].live,
             snapshots=options.snapshots,
-            truth=_truth(source, classifier),
         )
         signals.deferred = True
         loop.run()
-    _summarize(loop)
+    for view in views:
+        _summarize(view)
+
+
+def _describe(model: Path, classifier: VideoClassifier, fps: float) -> None:
+    threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
+    say(f"model: {model.name} on {classifier.runtime}, {threads}, {fps:g} frames a second")
+    for note in classifier.notes:
+        say(f"model: {note}")
+
+
+def _open_sources(uris: Sequence[str], options: Namespace) -> list[Source]:
+    """Opens all, or none. Files beside other sources play in real time."""
+    opened: list[Source] = []
+    try:
+        for uri in uris:
+            opened.append(_open_source(uri, options))
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened if len(opened) == 1 else [source if source.live else Paced(source) for source in opened]
+
+
+def _open_view(
+    source: Source,
+    classifier: VideoClassifier,
+    sampler: Sampler,
+    worker: InferenceWorker | None,
+    options: Namespace,
+    stack: contextlib.ExitStack,
+) -> View:
+    pipeline = open_pipeline(
+        source, classifier, sampler, duration=options.duration, max_frames=options.max_frames, worker=worker
+    )
+    return View(
+        stack.enter_context(pipeline),
+        fit=options.fit,
+        wanted_fps=sampler.fps,
+        name=source.name if worker is not None else "",
+        truth=_truth(source, classifier),
+    )
 
 
 def _open_window(options: Namespace) -> Window | None:
@@ -340,15 +374,19 @@ def _truth(source: Source, classifier: VideoClassifier) -> Callable[[float], str
     return truth if truth is not None and set(source.actions) <= set(classifier.labels) else None
 
 
-def _open_sinks(options: Namespace, source: Source, window: Window | None) -> Iterator[Sink]:
+def _open_recorder(options: Namespace, sources: Sequence[Source]) -> Iterator[Sink]:
     if options.record is not None:
-        recorder = VideoFile(options.record, source.fps, options.record_limit)
+        recorder = VideoFile(options.record, sources[0].fps, options.record_limit)
         say(f"recording: {recorder.path}")
         yield recorder
+
+
+def _open_sinks(options: Namespace, source: Source, window: Window | None, name: str) -> Iterator[Sink]:
+    """Opens the outputs of one source."""
     if options.jsonl is not None:
         yield JsonLines(options.jsonl, source.name)
     if window is None and options.jsonl != "-":
-        yield Console()
+        yield Console(name=name)
 
 
 def _wait_for(work: Callable[[], T]) -> T:
@@ -367,12 +405,13 @@ def _wait_for(work: Callable[[], T]) -> T:
     return done.result()
 
 
-def _summarize(loop: CaptureLoop) -> None:
-    times = loop.step_times
+def _summarize(view: View) -> None:
+    name = f"{view.name}: " if view.name else ""
+    times = view.step_times
     median = f", {statistics.median(times) * 1e3:.1f} ms a step (median)" if times else ""
-    say(f"ended: {loop.frames} frames, {loop.steps} steps{median}")
-    if loop.score.steps:
-        say(f"score: {loop.score}")
+    say(f"ended: {name}{view.frames} frames, {view.steps} steps{median}")
+    if view.score.steps:
+        say(f"score: {name}{view.score}")
 
 
 if __name__ == "__main__":

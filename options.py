@@ -113,9 +113,10 @@ def build_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("input")
     group.add_argument(
         "--source",
+        action="append",
         metavar="URI",
         help="csi, usb:0, /dev/video0, video.mp4, clip.gif, a folder of images, rtsp://..., http://..., demo "
-        "(default: the Pi camera, else the first USB camera, else demo: a drawn figure)",
+        "(default: the Pi camera, else the first USB camera, else demo: a drawn figure); may be given several times",
     )
     group.add_argument(
         "--demo-seed", type=_number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
@@ -142,7 +143,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--max-frames", type=_number(int, 1, 10**12, "frames"), metavar="N",
         help="end after this many frames of the source (default: no end)",
     )
-    group.add_argument("--cameraId", dest="source", type=_camera_id, metavar="N", help=argparse.SUPPRESS)
+    group.add_argument(
+        "--cameraId", dest="source", action="append", type=_camera_id, metavar="N", help=argparse.SUPPRESS
+    )
 
     group = parser.add_argument_group("model")
     group.add_argument(
@@ -232,7 +235,9 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     config = finder.parse_known_args(arguments)[0].config
     # What stands in the namespace already is kept over a default, and replaced by a flag.
     values = {} if config is None else _read_config(Path(config).expanduser(), parser)
+    sources = values.pop("source", None)  # Otherwise those given here would be added to those of the file.
     options = parser.parse_args(arguments, argparse.Namespace(**values))
+    options.source = options.source or sources
     if options.record_limit is not None and options.record is None:
         raise UserError("--record-limit bounds a recording; name its file with --record out.mp4")
     return options
@@ -276,6 +281,7 @@ def _as_arguments(flag: str, value: Any, action: argparse.Action) -> list[str]:
         if not names or not all(isinstance(name, str) and not name.startswith("-") for name in names):
             raise UserError(f"{flag} is {value!r}; it must be a list of labels")
         return [f"--{flag}", *names]
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    several = value if action.dest == "source" and isinstance(value, list) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, (str, int, float)) for one in several) or not several:
         raise UserError(f"{flag} is {value!r}; it must be a number or a text")
-    return [f"--{flag}={value}"]
+    return [f"--{flag}={one}" for one in several]

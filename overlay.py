@@ -52,6 +52,7 @@ class Status:
         help: The list of keys is shown.
         message: A few words about what just happened or goes on: "recording".
         truth: The true label, where the source knows it; shown small in a corner.
+        source: The source's name, where there are several.
     """
 
     camera_fps: float
@@ -62,6 +63,7 @@ class Status:
     help: bool = False
     message: str = ""
     truth: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,14 @@ def _status_texts(prediction: Prediction | None, status: Status) -> list[str]:
     """Returns the status line in words, from the longest form to the shortest."""
     camera, sampled = _number(status.camera_fps), _number(status.sample_fps)
     wanted, step = f"{status.wanted_fps:.3g}", _number(prediction.step_time * 1000 if prediction else 0)
-    return [
+    texts = [
         f"camera {camera} fps  |  model {sampled} of {wanted} fps  |  step {step} ms",
         f"{camera} fps | model {sampled} of {wanted} | {step} ms",
         f"{camera} fps | {sampled}/{wanted} | {step} ms",
         f"{camera} fps | {step} ms",
     ]
+    name = _printable(status.source)
+    return [f"{name}  |  {text}" for text in texts] + [name] if name else texts
 
 
 def _number(value: float) -> str:

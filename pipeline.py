@@ -18,6 +18,7 @@ from utils import RateMeter
 from video_classifier import Prediction, VideoClassifier
 
 _POLL = 0.1  # seconds between looks at the stop flag
+_TURN = 0.02  # seconds in which each of several pipelines is looked at, when none has a new frame
 _STOP_WITHIN = 1.0  # seconds for both threads; the program as a whole has 2
 _QUEUED_FRAMES = 8  # of a file, between two threads: hides one step of 200 ms at 30 fps; 50 MB at 1080p
 _KEPT_PREDICTIONS = 64  # of a live source, while the main thread is held up (a window being dragged)
@@ -73,12 +74,16 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         self._threads = [
-            threading.Thread(target=self._run, args=(self._capture, self._captured), name="capture", daemon=True),
-            threading.Thread(target=self._run, args=(self._infer, self._results), name="inference", daemon=True),
+            threading.Thread(target=self._run, args=(work, output), name=name, daemon=True)
+            for name, work, output in self._work()
         ]
         for thread in self._threads:
             thread.start()
         return self
+
+    def _work(self) -> list[tuple[str, Callable[[], None], Any]]:
+        """Returns what is to run in threads: a name, the work, and the hand-over to close when it ends."""
+        return [("capture", self._capture, self._captured), ("inference", self._infer, self._results)]
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -159,13 +164,38 @@ class Pipeline:
 
 
 class LivePipeline(Pipeline):
-    """For cameras: the newest frame wins, for the model and for the window alike."""
+    """For cameras: the newest frame wins, for the model and for the window alike.
 
-    def __init__(self, *args: Any) -> None:
+    Several of them can share one inference thread, see InferenceWorker.
+    """
+
+    def __init__(self, *args: Any, worker: InferenceWorker | None = None) -> None:
         super().__init__(*args)
         self._captured: LatestFrame = LatestFrame()
         self._results: BoundedQueue[Prediction] = BoundedQueue(_KEPT_PREDICTIONS)
         self._shown = -1
+        self._seen = -1
+        self._worker = worker
+        if worker is not None:
+            worker.add(self)
+
+    def _work(self) -> list[tuple[str, Callable[[], None], Any]]:
+        return super()._work()[: 1 if self._worker is not None else 2]
+
+    def infer_once(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for a new frame and makes its step, if it is due.
+
+        Returns:
+            Whether more may come.
+        """
+        if self._stop.is_set() or self._captured.finished(self._seen):
+            return False
+        frame = self._captured.get(self._seen, timeout) if self._awake.wait(timeout) else None
+        if frame is not None:
+            self._seen = frame.index
+            for prediction in self._step_if_due(frame):
+                self._results.put(prediction)
+        return True
 
     def next(self, timeout: float) -> Update | None:
         frame = self._captured.get(self._shown, timeout)
@@ -183,15 +213,52 @@ class LivePipeline(Pipeline):
         for frame in self._frames():
             self._captured.put(frame)
 
+    def infer_in_turn(self, timeout: float) -> bool:
+        """Like infer_once, for a thread that serves others too: an error ends this pipeline alone."""
+        try:
+            more = self.infer_once(timeout)
+        except BaseException as error:  # the main thread raises it
+            self._error, more = error, False
+        if not more:
+            self._results.close()
+        return more
+
     def _infer(self) -> None:
-        seen = -1
-        while not self._stop.is_set() and not self._captured.finished(seen):
-            self._awake.wait()
-            frame = self._captured.get(seen, _POLL)
-            if frame is not None:
-                seen = frame.index
-                for prediction in self._step_if_due(frame):
-                    self._results.put(prediction)
+        while self.infer_once(_POLL):
+            pass
+
+
+class InferenceWorker:
+    """One inference thread for several live pipelines: each in turn is given a step on its newest frame.
+
+    So a camera whose model is due waits for one step of each of the others at most, however fast they deliver. A
+    context manager; the pipelines are to be entered inside it.
+    """
+
+    def __init__(self) -> None:
+        self._pipelines: list[LivePipeline] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+
+    def __enter__(self) -> InferenceWorker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(_STOP_WITHIN)
+
+    def add(self, pipeline: LivePipeline) -> None:
+        """Takes a pipeline into the round."""
+        self._pipelines = [*self._pipelines, pipeline]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            served = self._pipelines
+            ended = [pipeline for pipeline in served if not pipeline.infer_in_turn(_TURN / len(served))]
+            self._pipelines = [pipeline for pipeline in self._pipelines if pipeline not in ended]
+            if not served:
+                self._stop.wait(_TURN)
 
 
 class FilePipeline(Pipeline):
@@ -227,6 +294,7 @@ def open_pipeline(
     *,
     duration: float | None = None,
     max_frames: int | None = None,
+    worker: InferenceWorker | None = None,
 ) -> Pipeline:
     """Chooses the hand-over that suits the source. Leaving the pipeline's context closes the source.
 
@@ -236,6 +304,8 @@ def open_pipeline(
         sampler: Likewise.
         duration: Seconds of the source's time after which the stream ends.
         max_frames: Frames after which the stream ends.
+        worker: The inference thread of several live sources; None for one of its own.
     """
-    kind = LivePipeline if source.live else FilePipeline
-    return kind(source, classifier, sampler, duration, max_frames)
+    if source.live:
+        return LivePipeline(source, classifier, sampler, duration, max_frames, worker=worker)
+    return FilePipeline(source, classifier, sampler, duration, max_frames)

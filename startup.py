@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import models
 from errors import SourceError
@@ -15,34 +15,36 @@ DEMO_SOURCE = "demo"
 _NOT_FETCHED = f"demo: a drawn figure; for real actions fetch a model: python classify.py --model {DEFAULT_MODEL}"
 
 
-def choose(model: str | None, source: str | None, find_camera: Callable[[], str]) -> tuple[str, str, str]:
-    """Returns the model's name, the source's URI, and a line for the user, or "" where there is nothing to tell.
+def choose(
+    model: str | None, sources: Sequence[str] | None, find_camera: Callable[[], str]
+) -> tuple[str, list[str], str]:
+    """Returns the model's name, the sources' URIs, and a line for the user, or "" where there is nothing to tell.
 
     The camera with the published model; the drawn demo with its own model where the user named neither and one of them
     is missing, so that the first command shows something on any machine.
 
     Args:
         model: As the user named it, else None.
-        source: As the user named it, else None.
+        sources: As the user named them, else None.
         find_camera: Returns the URI of the camera; raises SourceError where there is none.
 
     Raises:
         SourceError: The user named the model, and there is no camera.
     """
-    if source is None:
+    if sources is None:
         if model is not None:
-            return (model, DEMO_SOURCE, "") if _is_demo(model) else (model, find_camera(), "")
+            return model, [DEMO_SOURCE if _is_demo(model) else find_camera()], ""
         fetched = _fetched()
         if fetched is None:
-            return DEMO_MODEL, DEMO_SOURCE, _NOT_FETCHED
+            return DEMO_MODEL, [DEMO_SOURCE], _NOT_FETCHED
         try:
-            return fetched, find_camera(), ""
+            return fetched, [find_camera()], ""
         except SourceError as error:
-            return DEMO_MODEL, DEMO_SOURCE, f"demo: a drawn figure, since {error}"
-    if source == DEMO_SOURCE:
-        return model or DEMO_MODEL, source, ""
+            return DEMO_MODEL, [DEMO_SOURCE], f"demo: a drawn figure, since {error}"
+    if set(sources) == {DEMO_SOURCE}:
+        return model or DEMO_MODEL, list(sources), ""
     model = model or _fetched() or DEFAULT_MODEL
-    return model, source, "demo model: it knows drawn figures only, nothing real" if _is_demo(model) else ""
+    return model, list(sources), "demo model: it knows drawn figures only, nothing real" if _is_demo(model) else ""
 
 
 def _is_demo(model: str) -> bool:

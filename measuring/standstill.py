@@ -24,6 +24,7 @@ from sinks.window import Window
 from sources.sampler import Sampler
 from utils import fit_box
 from video_classifier import Category, Prediction
+from view import View
 
 _SAMPLE_FPS = 5.0
 _LABELS = ("carving ice", "ice fishing", "shoveling snow")
@@ -89,17 +90,8 @@ def show_in_one_thread(window: MeteredWindow, model: SlowModel, seconds: float) 
 def show_in_capture_loop(window: MeteredWindow, model: SlowModel, seconds: float) -> None:
     """Runs the threads and the loop of classify.py."""
     pipeline = open_pipeline(DrawnCamera(), model, Sampler(_SAMPLE_FPS), duration=seconds)
-    loop = CaptureLoop(
-        pipeline,
-        threading.Event(),
-        window,
-        sinks=[],
-        draw=True,
-        paced=False,
-        fit="crop",
-        wanted_fps=_SAMPLE_FPS,
-        snapshots=".",
-    )
+    view = View(pipeline, fit="crop", wanted_fps=_SAMPLE_FPS)
+    loop = CaptureLoop([view], threading.Event(), window, sinks=[], draw=True, paced=False, snapshots=".")
     with pipeline:
         loop.run()
 

@@ -14,6 +14,7 @@ from pipeline import open_pipeline
 from sinks.window import Window
 from sources.sampler import Sampler
 from video_classifier import Prediction, VideoClassifier
+from view import View
 
 HEAD = """
                                    CPU seconds   camera    not   steps  step ms  glass to label ms
@@ -54,17 +55,8 @@ def run_program(classifier: VideoClassifier, window: Window | None, fps: float, 
     """
     camera, meter = DrawnCamera(), LabelMeter()
     pipeline = open_pipeline(camera, classifier, Sampler(fps), duration=seconds)
-    loop = CaptureLoop(
-        pipeline,
-        threading.Event(),
-        window,
-        [meter],
-        draw=True,
-        paced=False,
-        fit=classifier.fit,
-        wanted_fps=fps,
-        snapshots=".",
-    )
+    view = View(pipeline, [meter], fit=classifier.fit, wanted_fps=fps)
+    loop = CaptureLoop([view], threading.Event(), window, sinks=[], draw=True, paced=False, snapshots=".")
     start, cpu = time.monotonic(), time.process_time()
     with pipeline:
         loop.run()
@@ -75,9 +67,9 @@ def run_program(classifier: VideoClassifier, window: Window | None, fps: float, 
     return {
         "cpu_seconds_a_minute": cpu / minutes,
         "camera_frames": frames,
-        "frames_dropped": frames - loop.frames,
-        "steps": loop.steps,
-        "step_p50_ms": float(np.median(loop.step_times)) * 1e3,
+        "frames_dropped": frames - view.frames,
+        "steps": view.steps,
+        "step_p50_ms": float(np.median(view.step_times)) * 1e3,
         "latency_p50_ms": float(p50),
         "latency_p95_ms": float(p95),
     }

@@ -23,11 +23,13 @@ class Console:
 
     Args:
         stream: Where to print; standard output if None.
+        name: The source's, at the begin of each line; "" where there is only one.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, name: str = "") -> None:
         self._stream = stream or sys.stdout
         self._name = STDOUT if stream is None else "the console"
+        self._prefix = f"{name}: " if name else ""
         self._meter = RateMeter()
         self._start: float | None = None  # timestamps, in seconds
         self._line_at = 0.0
@@ -74,7 +76,7 @@ class Console:
             line += _labels(self._latest).ljust(_LABELS_WIDTH)
             line += speed.rjust(_WIDTH - len(line))
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        write_line(self._stream, line.encode(encoding, "replace").decode(encoding), self._name)
+        write_line(self._stream, (self._prefix + line).encode(encoding, "replace").decode(encoding), self._name)
 
 
 def _labels(prediction: Prediction) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 
 from sources import Frame, Options
@@ -38,15 +39,14 @@ class Demo:
         self._start = time.monotonic()
         self._index = 0  # frames delivered
         self._number = 0  # of the next frame, those left out counted
-        self._closed = False
+        self._closed = threading.Event()
 
     def read(self) -> Frame | None:
         """Waits for the next moment of which a frame is due and draws it; None once closed."""
         due = math.ceil((time.monotonic() - self._start) * self.fps)
         self._number = max(self._number, due)
         timestamp = self._start + self._number / self.fps
-        time.sleep(max(0.0, timestamp - time.monotonic()))
-        if self._closed:
+        if self._closed.wait(max(0.0, timestamp - time.monotonic())):
             return None
         frame = Frame(self._play.draw(timestamp - self._start, *self._size), timestamp, self._index)
         self._index += 1
@@ -59,4 +59,4 @@ class Demo:
 
     def close(self) -> None:
         """Ends the film; may be called twice."""
-        self._closed = True
+        self._closed.set()

@@ -33,7 +33,7 @@ def test_the_reference_examples_flags_work():
     )
 
     assert (options.labels, options.top_k, options.threads) == ("l", 5, 2)
-    assert (options.source, options.width, options.height) == ("usb:1", 320, 240)
+    assert (options.source, options.width, options.height) == (["usb:1"], 320, 240)
 
 
 def test_the_command_line_wins_over_the_file(config):
@@ -42,7 +42,7 @@ def test_the_command_line_wins_over_the_file(config):
     from_file = parse_options(["--config", path])
     both = parse_options(["--config", path, "--top-k", "2", "--no-loop", "--allow", "tai chi"])
 
-    assert (from_file.top_k, from_file.threshold, from_file.loop, from_file.source) == (5, 0.25, True, "csi")
+    assert (from_file.top_k, from_file.threshold, from_file.loop, from_file.source) == (5, 0.25, True, ["csi"])
     assert from_file.allow == ["yoga", "zumba"]
     assert (both.top_k, both.threshold, both.loop, both.allow) == (2, 0.25, False, ["tai chi"])
 
@@ -140,3 +140,13 @@ def test_help_fits_a_terminal_of_80_columns_and_names_units_and_defaults(monkeyp
         assert f"\n{group}\n" in text
     assert "--duration SECONDS" in text
     assert "(default: crop)" in text
+
+
+def test_several_sources_may_be_given_and_those_of_the_command_line_replace_the_files(config):
+    path = config('source = ["usb:0", "usb:1"]\n')
+
+    assert parse_options(["--config", path]).source == ["usb:0", "usb:1"]
+    assert parse_options(["--config", path, "--source", "csi"]).source == ["csi"]
+    assert parse_options(["--source", "csi", "--source", "usb:0"]).source == ["csi", "usb:0"]
+    with pytest.raises(UserError, match="source"):
+        parse_options(["--config", config("source = []\n")])

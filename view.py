@@ -1,0 +1,95 @@
+"""One source as the main thread sees it: its newest frame, the latest prediction, and the picture made of both."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Callable, Sequence
+
+import numpy as np
+
+from overlay import Status, draw_overlay
+from pipeline import Pipeline, Update
+from score import Score
+from sinks import Sink
+from sources import Frame
+from utils import fit_box
+from video_classifier import Prediction
+
+
+class View:
+    """Takes what a pipeline delivers. Main thread only.
+
+    Args:
+        pipeline: Where frames and predictions come from.
+        sinks: Outputs of this source alone.
+        fit: Which part of a frame the model sees, see utils.FITS.
+        wanted_fps: Frames a second that the model should see.
+        name: The source's, drawn on the picture; "" where there is only one source.
+        truth: Returns the true label at a frame's timestamp, where the source knows it and the model has it.
+
+    Attributes:
+        pipeline: As given.
+        sinks: As given; those that failed are taken off.
+        name: As given.
+        status: What the overlay says of the program.
+        frame: The newest one; None before the first.
+        pending: Predictions that no sink has been given yet.
+        frames: Frames taken so far.
+        steps: Steps of the model so far.
+        step_times: Seconds of each of the latest 1000 steps.
+        score: How often the model was right, where the truth is known.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        sinks: Sequence[Sink] = (),
+        *,
+        fit: str,
+        wanted_fps: float,
+        name: str = "",
+        truth: Callable[[float], str] | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.sinks = list(sinks)
+        self.name = name
+        self.status = Status(camera_fps=0.0, sample_fps=0.0, wanted_fps=wanted_fps, warming_up=True, source=name)
+        self.frame: Frame | None = None
+        self.pending: list[Prediction] = []
+        self.frames = 0
+        self.steps = 0
+        self.step_times: deque[float] = deque(maxlen=1000)
+        self.score = Score()
+        self._fit = fit
+        self._truth = truth
+        self._prediction: Prediction | None = None
+
+    def take(self, update: Update) -> bool:
+        """Takes what is new; returns whether there is a new frame."""
+        for prediction in update.predictions:
+            self._prediction = prediction
+            self.pending.append(prediction)
+            self.steps += 1
+            self.step_times.append(prediction.step_time)
+            if self._truth is not None and prediction.timestamp is not None:
+                self.score.count(prediction, self._truth(prediction.timestamp))
+        if update.frame is None:
+            return False
+        self.frames += 1
+        self.frame = update.frame
+        return True
+
+    def picture(self) -> np.ndarray:
+        """Returns the newest frame with the overlay, uint8 [H, W, 3] BGR; there must be one."""
+        assert self.frame is not None
+        status, prediction = self.status, self._prediction
+        status.camera_fps, status.sample_fps = self.pipeline.camera_fps, self.pipeline.sample_fps
+        status.warming_up = prediction is None or prediction.step < status.wanted_fps
+        status.truth = self._truth(self.frame.timestamp) if self._truth is not None else ""
+        height, width = self.frame.image.shape[:2]
+        return draw_overlay(self.frame.image, prediction, status, fit_box(height, width, self._fit))
+
+    def reset(self) -> None:
+        """Forgets the stream."""
+        self.pipeline.reset()
+        self._prediction = None
