@@ -7,18 +7,23 @@ _run() shows how the parts are joined, CaptureLoop.run() what happens to each fr
 from __future__ import annotations
 
 import signal
+import sys
 
 from environment import use_venv
 
 if __name__ == "__main__":
     # The imports below take a second on a Pi; Ctrl-C during them should end the program without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if "--doctor" in sys.argv and not {"-h", "--help"} & set(sys.argv):
+        from doctor import main as examine  # before the packages below, one of which may be what is broken
+
+        use_venv(needed=())
+        sys.exit(examine(sys.argv[1:]))
     use_venv()
 
 import contextlib
 import os
 import statistics
-import sys
 import threading
 import time
 from argparse import Namespace
@@ -28,11 +33,13 @@ from typing import Callable, Iterator, Sequence, TypeVar
 
 import numpy as np
 
+import cameras
 import models
 import startup
 from errors import OutputError, SourceError, UserError
 from grid import tile
 from options import parse_options
+from pace import Pace
 from pipeline import InferenceWorker, open_pipeline
 from signals import Signals
 from sinks import Sink
@@ -45,7 +52,6 @@ from sinks.window import Window
 from sources import Frame, Source, find_camera, open_source
 from sources.clock import Clock
 from sources.paced import Paced
-from sources.sampler import Sampler
 from video_classifier import Prediction, VideoClassifier
 from view import View
 
@@ -234,6 +240,8 @@ def main(arguments: Sequence[str]) -> int:
         options = parse_options(arguments)
         if options.list_models:
             print(models.table())
+        elif options.list_cameras:
+            print(cameras.table())
         else:
             _run(options, signals)
         return signals.status
@@ -264,7 +272,7 @@ def _run(options: Namespace, signals: Signals) -> None:
         say(f"source{'s' * (len(sources) > 1)}: {', '.join(source.name for source in sources)}")
         worker = stack.enter_context(InferenceWorker()) if len(sources) > 1 else None
         views = [
-            _open_view(source, classifier, Sampler(fps), worker, options, stack)
+            _open_view(source, classifier, Pace(fps), worker, options, stack)
             for source, classifier in zip(sources, classifiers)
         ]
         for view, source in zip(views, sources):
@@ -310,18 +318,18 @@ def _open_sources(uris: Sequence[str], options: Namespace) -> list[Source]:
 def _open_view(
     source: Source,
     classifier: VideoClassifier,
-    sampler: Sampler,
+    pace: Pace,
     worker: InferenceWorker | None,
     options: Namespace,
     stack: contextlib.ExitStack,
 ) -> View:
     pipeline = open_pipeline(
-        source, classifier, sampler, duration=options.duration, max_frames=options.max_frames, worker=worker
+        source, classifier, pace, duration=options.duration, max_frames=options.max_frames, worker=worker
     )
     return View(
         stack.enter_context(pipeline),
         fit=options.fit,
-        wanted_fps=sampler.fps,
+        wanted_fps=pace.fps,
         name=source.name if worker is not None else "",
         truth=_truth(source, classifier),
     )

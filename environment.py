@@ -6,19 +6,24 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Sequence
 
 from errors import PackageError
 
 _VENV = Path(__file__).resolve().parent / ".venv"
 
 
-def use_venv(venv: Path = _VENV) -> None:
+def use_venv(venv: Path = _VENV, needed: Sequence[str] = ("cv2", "numpy")) -> None:
     """Starts the running command again in setup.sh's virtual environment, if the running Python isn't made for it.
 
     To be called before the first import of a package. Another virtual environment that has the packages is respected.
+
+    Args:
+        venv: That environment.
+        needed: The packages without which the command can't start.
     """
     python = venv / "bin" / "python"
-    missing = [name for name in ("cv2", "numpy") if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if python.exists() and Path(sys.prefix) != venv and (missing or sys.prefix == sys.base_prefix):
         module = sys.modules["__main__"].__spec__  # of `python -m compiler`; None if a file was named
         command = [sys.argv[0]] if module is None else ["-m", module.parent]

@@ -32,8 +32,9 @@ examples:
 The flags of TensorFlow's example work too: --label, --maxResults, --numThreads,
 --cameraId, --frameWidth, --frameHeight.
 
-exit status: 0 ended by itself or by the q key, 2 wrong flag, 3 model or labels,
-4 source, 5 output, 6 missing package, 130 Ctrl-C, 143 SIGTERM, 129 hangup
+exit status: 0 ended by itself or by the q key, 1 --doctor found a problem,
+2 wrong flag, 3 model or labels, 4 source, 5 output, 6 missing package,
+130 Ctrl-C, 143 SIGTERM, 129 hangup
 """
 
 
@@ -121,6 +122,10 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--demo-seed", type=_number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
         help="draws another film as the demo (default: %(default)s)",
+    )
+    group.add_argument(
+        "--list-cameras", action="store_true",
+        help="print the cameras that are here, what they offer and what to type for each, and end",
     )
     group.add_argument("--loop", action=switch, default=False, help="start a file again at its end (default: no)")
     group.add_argument(
@@ -220,6 +225,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("settings")
     group.add_argument("--config", metavar="FILE", help="TOML file with flags, such as top-k = 5; flags given here win")
+    group.add_argument(
+        "--doctor", action="store_true", help="check this machine, say what to do where something isn't right, and end"
+    )
     return parser
 
 
@@ -255,7 +263,7 @@ def _read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
     actions = {
         flag[2:]: action for action in parser._actions for flag in action.option_strings if not flag.startswith("--no-")
     }
-    for key in ("help", "config", "list-models"):
+    for key in ("help", "config", "list-models", "list-cameras", "doctor"):
         del actions[key]
     values = {}
     for key, value in table.items():

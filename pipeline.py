@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
+from pace import Pace
 from sources import Frame, Source
 from sources.handover import BoundedQueue, LatestFrame
-from sources.sampler import Sampler
 from utils import RateMeter
 from video_classifier import Prediction, VideoClassifier
 
@@ -43,6 +43,7 @@ class Pipeline:
     Attributes:
         camera_fps: Frames a second that the source delivers, by their timestamps. Written by the capture thread.
         sample_fps: Steps a second that the model achieves, by their timestamps. Written by the inference thread.
+        note: Why the model is given fewer frames than it wants, "hot: 3 fps"; "" if it isn't.
         stuck: True after the context if a thread didn't stop in time (a driver that never returns).
     """
 
@@ -50,16 +51,18 @@ class Pipeline:
         self,
         source: Source,
         classifier: VideoClassifier,
-        sampler: Sampler,
+        pace: Pace,
         duration: float | None,
         max_frames: int | None,
+        forget_after: float | None,
     ) -> None:
         self.camera_fps = 0.0
         self.sample_fps = 0.0
         self.stuck = False
         self._source = source
         self._classifier = classifier
-        self._sampler = sampler
+        self._pace = pace
+        self._forget_after = forget_after
         self._duration = duration
         self._max_frames = max_frames
         self._camera_meter = RateMeter()
@@ -68,6 +71,7 @@ class Pipeline:
         self._awake = threading.Event()
         self._awake.set()
         self._reset_wanted = threading.Event()
+        self._last_frame: float | None = None  # timestamp of the last frame that the inference thread saw
         self._error: BaseException | None = None
         self._captured: Any = None  # hand-overs of the subclass
         self._results: Any = None
@@ -104,6 +108,10 @@ class Pipeline:
             SourceError: The source broke.
         """
         raise NotImplementedError
+
+    @property
+    def note(self) -> str:
+        return self._pace.note
 
     def pause(self, paused: bool) -> None:
         """Stops or resumes inference; a camera is read on all the while."""
@@ -148,15 +156,24 @@ class Pipeline:
 
     def _step_if_due(self, frame: Frame) -> list[Prediction]:
         """Returns the frame's prediction, in a list that is empty if the model skips the frame."""
-        if not self._sampler.due(frame.timestamp):
+        if self._is_gap(frame.timestamp):
+            self._reset_wanted.set()
+        if not self._pace.due(frame):
             return []
         if self._reset_wanted.is_set():
             self._reset_wanted.clear()
             self._classifier.reset()
-        prediction = self._classifier.step(frame.image, frame.timestamp)
+        with self._pace.measured():
+            image = frame.image if frame.lores is None else frame.lores
+            prediction = self._classifier.step(image, frame.timestamp)
         self._sample_meter.tick(frame.timestamp)
         self.sample_fps = self._sample_meter.rate(frame.timestamp)
         return [prediction]
+
+    def _is_gap(self, timestamp: float) -> bool:
+        """Says whether nothing came for so long that what the model remembers is of another time."""
+        last, self._last_frame = self._last_frame, timestamp
+        return self._forget_after is not None and last is not None and timestamp - last > self._forget_after
 
     def _finish(self) -> None:
         if self._error is not None:
@@ -290,10 +307,11 @@ class FilePipeline(Pipeline):
 def open_pipeline(
     source: Source,
     classifier: VideoClassifier,
-    sampler: Sampler,
+    pace: Pace,
     *,
     duration: float | None = None,
     max_frames: int | None = None,
+    forget_after: float | None = None,
     worker: InferenceWorker | None = None,
 ) -> Pipeline:
     """Chooses the hand-over that suits the source. Leaving the pipeline's context closes the source.
@@ -301,11 +319,12 @@ def open_pipeline(
     Args:
         source: An open source.
         classifier: Used by the inference thread alone while the pipeline runs.
-        sampler: Likewise.
+        pace: Likewise.
         duration: Seconds of the source's time after which the stream ends.
         max_frames: Frames after which the stream ends.
+        forget_after: Seconds without a frame after which the model starts from a fresh state; None for never.
         worker: The inference thread of several live sources; None for one of its own.
     """
     if source.live:
-        return LivePipeline(source, classifier, sampler, duration, max_frames, worker=worker)
-    return FilePipeline(source, classifier, sampler, duration, max_frames)
+        return LivePipeline(source, classifier, pace, duration, max_frames, forget_after, worker=worker)
+    return FilePipeline(source, classifier, pace, duration, max_frames, forget_after)

@@ -19,9 +19,9 @@ import numpy as np
 from classify import CaptureLoop
 from measuring.camera import SIZE, DrawnCamera
 from overlay import Status, draw_overlay
+from pace import Pace
 from pipeline import open_pipeline
 from sinks.window import Window
-from sources.sampler import Sampler
 from utils import fit_box
 from video_classifier import Category, Prediction
 from view import View
@@ -76,7 +76,7 @@ class MeteredWindow:
 
 def show_in_one_thread(window: MeteredWindow, model: SlowModel, seconds: float) -> None:
     """Reads, steps and shows in turn."""
-    camera, sampler, prediction = DrawnCamera(), Sampler(_SAMPLE_FPS), None
+    camera, sampler, prediction = DrawnCamera(), Pace(_SAMPLE_FPS), None
     status = Status(camera_fps=0.0, sample_fps=0.0, wanted_fps=_SAMPLE_FPS, warming_up=False)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -89,7 +89,7 @@ def show_in_one_thread(window: MeteredWindow, model: SlowModel, seconds: float) 
 
 def show_in_capture_loop(window: MeteredWindow, model: SlowModel, seconds: float) -> None:
     """Runs the threads and the loop of classify.py."""
-    pipeline = open_pipeline(DrawnCamera(), model, Sampler(_SAMPLE_FPS), duration=seconds)
+    pipeline = open_pipeline(DrawnCamera(), model, Pace(_SAMPLE_FPS), duration=seconds)
     view = View(pipeline, fit="crop", wanted_fps=_SAMPLE_FPS)
     loop = CaptureLoop([view], threading.Event(), window, sinks=[], draw=True, paced=False, snapshots=".")
     with pipeline:

@@ -10,9 +10,9 @@ import numpy as np
 
 from classify import CaptureLoop
 from measuring.camera import DrawnCamera
+from pace import Pace
 from pipeline import open_pipeline
 from sinks.window import Window
-from sources.sampler import Sampler
 from video_classifier import Prediction, VideoClassifier
 from view import View
 
@@ -54,7 +54,7 @@ def run_program(classifier: VideoClassifier, window: Window | None, fps: float, 
         shown), steps, step_p50_ms, latency_p50_ms and latency_p95_ms (from a frame's moment to its label being shown).
     """
     camera, meter = DrawnCamera(), LabelMeter()
-    pipeline = open_pipeline(camera, classifier, Sampler(fps), duration=seconds)
+    pipeline = open_pipeline(camera, classifier, Pace(fps), duration=seconds)
     view = View(pipeline, [meter], fit=classifier.fit, wanted_fps=fps)
     loop = CaptureLoop([view], threading.Event(), window, sinks=[], draw=True, paced=False, snapshots=".")
     start, cpu = time.monotonic(), time.process_time()

@@ -13,22 +13,25 @@ class Sampler:
 
     Args:
         fps: Frames a second to take.
+
+    Attributes:
+        fps: The same; may be changed, from the next sample on.
     """
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
-        self._period = 1.0 / fps
         self._next = float("-inf")
         self._last = float("inf")
 
     def due(self, timestamp: float) -> bool:
         """Says whether the frame taken at `timestamp` seconds is the model's next one."""
-        went_back = timestamp < self._last - self._period
+        period = 1.0 / self.fps
+        went_back = timestamp < self._last - period
         if timestamp < self._next - _TIMESTAMP_ROUNDING and not went_back:
             return False
-        if went_back or timestamp - self._next >= self._period:
-            self._next = timestamp + self._period
+        if went_back or timestamp - self._next >= period:
+            self._next = timestamp + period
         else:
-            self._next = max(self._next + self._period, timestamp + self._period / 2)
+            self._next = max(self._next + period, timestamp + period / 2)
         self._last = timestamp
         return True

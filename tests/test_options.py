@@ -57,14 +57,14 @@ def test_every_flag_can_stand_in_the_file(config):
         "snapshots": '"pictures"',
     }  # fmt: skip
     offered = {action.option_strings[0][2:] for action in build_parser()._actions} - {
-        "list-models", "config", "cameraId", ""
+        "list-models", "list-cameras", "doctor", "config", "cameraId", ""
     }  # fmt: skip
     assert set(flags) == offered - {"h"}, "a new flag belongs into this test"
 
     options = vars(parse_options(["--config", config("".join(f"{key} = {value}\n" for key, value in flags.items()))]))
 
     defaults = vars(parse_options([]))
-    assert [name for name in defaults if options[name] == defaults[name]] == ["list_models"]
+    assert [name for name in defaults if options[name] == defaults[name]] == ["list_cameras", "list_models", "doctor"]
 
 
 def test_keys_may_be_spelled_with_underscores(config):

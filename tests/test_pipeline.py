@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from errors import SourceError
+from pace import Pace
 from pipeline import open_pipeline
 from sources import Frame
-from sources.sampler import Sampler
 from video_classifier import Category, Prediction
 
 PERIOD = 1 / 30
@@ -75,7 +75,7 @@ def drain(pipeline, seconds=30.0):
 
 
 def test_a_file_gives_every_frame_and_five_predictions_a_second():
-    with open_pipeline(Camera(live=False, frames=90), Model(), Sampler(5)) as pipeline:
+    with open_pipeline(Camera(live=False, frames=90), Model(), Pace(5)) as pipeline:
         frames, predictions = drain(pipeline)
 
     assert [frame.index for frame in frames] == list(range(90))
@@ -83,14 +83,14 @@ def test_a_file_gives_every_frame_and_five_predictions_a_second():
 
 
 def test_a_files_prediction_comes_with_the_frame_that_it_was_made_from():
-    with open_pipeline(Camera(live=False, frames=30), Model(lambda step: 0.01), Sampler(5)) as pipeline:
+    with open_pipeline(Camera(live=False, frames=30), Model(lambda step: 0.01), Pace(5)) as pipeline:
         while (update := pipeline.next(1)) is not None:
             for prediction in update.predictions:
                 assert prediction.timestamp == update.frame.timestamp
 
 
 def test_a_slow_model_does_not_hold_up_a_cameras_picture():
-    with open_pipeline(Camera(live=True), Model(lambda step: 0.3), Sampler(5), duration=1.5) as pipeline:
+    with open_pipeline(Camera(live=True), Model(lambda step: 0.3), Pace(5), duration=1.5) as pipeline:
         frames, predictions = drain(pipeline)
 
     assert len(frames) > 30  # of 45, although each of the 5 steps takes as long as 9 frames
@@ -99,7 +99,7 @@ def test_a_slow_model_does_not_hold_up_a_cameras_picture():
 
 def test_after_a_stall_the_model_sees_a_frame_younger_than_a_camera_period():
     model = Model(lambda step: 1.0 if step == 2 else 0.0)
-    with open_pipeline(Camera(live=True), model, Sampler(5), duration=2.0) as pipeline:
+    with open_pipeline(Camera(live=True), model, Pace(5), duration=2.0) as pipeline:
         drain(pipeline)
 
     begun, taken = model.begun[2]
@@ -110,7 +110,7 @@ def test_after_a_stall_the_model_sees_a_frame_younger_than_a_camera_period():
 
 
 def test_the_last_prediction_of_a_live_source_is_not_lost():
-    with open_pipeline(Camera(live=True, frames=1), Model(lambda step: 0.3), Sampler(5)) as pipeline:
+    with open_pipeline(Camera(live=True, frames=1), Model(lambda step: 0.3), Pace(5)) as pipeline:
         _, predictions = drain(pipeline)
 
     assert len(predictions) == 1
@@ -118,10 +118,10 @@ def test_the_last_prediction_of_a_live_source_is_not_lost():
 
 @pytest.mark.parametrize("live", [True, False])
 def test_max_frames_and_duration_bound_a_run(live):
-    with open_pipeline(Camera(live), Model(), Sampler(5), max_frames=7) as pipeline:
+    with open_pipeline(Camera(live), Model(), Pace(5), max_frames=7) as pipeline:
         frames, _ = drain(pipeline)
     assert frames[-1].index == 6
-    with open_pipeline(Camera(live), Model(), Sampler(5), duration=0.5) as pipeline:
+    with open_pipeline(Camera(live), Model(), Pace(5), duration=0.5) as pipeline:
         frames, _ = drain(pipeline)
     assert frames[-1].timestamp - frames[0].timestamp < 0.5
 
@@ -129,7 +129,7 @@ def test_max_frames_and_duration_bound_a_run(live):
 @pytest.mark.parametrize("live", [True, False])
 def test_a_source_that_breaks_is_reported_after_what_it_delivered(live):
     camera = Camera(live, frames=10, error=SourceError("the camera is gone"))
-    with open_pipeline(camera, Model(), Sampler(5)) as pipeline:
+    with open_pipeline(camera, Model(), Pace(5)) as pipeline:
         seen = []
         with pytest.raises(SourceError, match="the camera is gone"):
             while True:
@@ -141,7 +141,7 @@ def test_a_source_that_breaks_is_reported_after_what_it_delivered(live):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_an_error_in_the_model_reaches_the_main_thread(live):
-    with open_pipeline(Camera(live), Model(error=RuntimeError("broken model")), Sampler(5)) as pipeline:
+    with open_pipeline(Camera(live), Model(error=RuntimeError("broken model")), Pace(5)) as pipeline:
         with pytest.raises(RuntimeError, match="broken model"):
             drain(pipeline)
 
@@ -149,7 +149,7 @@ def test_an_error_in_the_model_reaches_the_main_thread(live):
 @pytest.mark.parametrize("live", [True, False])
 def test_a_pause_stops_the_model_and_reset_waits_for_its_next_step(live):
     model = Model()
-    with open_pipeline(Camera(live), model, Sampler(5)) as pipeline:
+    with open_pipeline(Camera(live), model, Pace(5)) as pipeline:
         while not model.begun:
             pipeline.next(0.1)
         pipeline.pause(True)
@@ -171,7 +171,7 @@ def test_a_pause_stops_the_model_and_reset_waits_for_its_next_step(live):
 def test_leaving_stops_the_threads_and_closes_the_source(live):
     camera = Camera(live)
     start = time.monotonic()
-    with open_pipeline(camera, Model(lambda step: 0.1), Sampler(5)) as pipeline:
+    with open_pipeline(camera, Model(lambda step: 0.1), Pace(5)) as pipeline:
         pipeline.next(0.5)
         pipeline.pause(True)
 
@@ -184,7 +184,7 @@ def test_a_driver_that_never_returns_does_not_hold_up_the_end():
     camera, release = Camera(live=True), threading.Event()
     camera.read = release.wait
     start = time.monotonic()
-    with open_pipeline(camera, Model(), Sampler(5)):
+    with open_pipeline(camera, Model(), Pace(5)):
         pass
 
     assert time.monotonic() - start < 2
@@ -193,7 +193,7 @@ def test_a_driver_that_never_returns_does_not_hold_up_the_end():
 
 
 def test_rates_are_measured_by_timestamps():
-    with open_pipeline(Camera(live=False, frames=90), Model(), Sampler(5)) as pipeline:
+    with open_pipeline(Camera(live=False, frames=90), Model(), Pace(5)) as pipeline:
         drain(pipeline)
 
         assert pipeline.camera_fps == pytest.approx(30, rel=0.01)

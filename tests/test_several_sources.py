@@ -14,8 +14,8 @@ from test_pipeline import Camera, Model
 
 from errors import SourceError
 from grid import tile
+from pace import Pace
 from pipeline import InferenceWorker, open_pipeline
-from sources.sampler import Sampler
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_one_worker_serves_a_fast_and_a_slow_camera_alike():
     cameras = [Camera(live=True), Camera(live=True)]
     with InferenceWorker() as worker, contextlib.ExitStack() as stack:
         pipelines = [
-            stack.enter_context(open_pipeline(camera, model, Sampler(5), worker=worker))
+            stack.enter_context(open_pipeline(camera, model, Pace(5), worker=worker))
             for camera, model in zip(cameras, models)
         ]
         end = time.monotonic() + 3
@@ -84,7 +84,7 @@ def test_a_camera_that_breaks_and_a_model_that_fails_end_their_own_stream_only()
     broken, failing = Camera(live=True, frames=5, error=SourceError("unplugged")), Model(error=RuntimeError("bad"))
     with InferenceWorker() as worker, contextlib.ExitStack() as stack:
         pipelines = [
-            stack.enter_context(open_pipeline(camera, model, Sampler(5), worker=worker))
+            stack.enter_context(open_pipeline(camera, model, Pace(5), worker=worker))
             for camera, model in ((broken, Model()), (Camera(live=True), failing), (Camera(live=True), Model()))
         ]
         with pytest.raises(SourceError, match="unplugged"):

@@ -23,7 +23,7 @@ from video_classifier import VideoClassifier
 
 NAME = "movinet_a0_demo"
 """The model's file, without its suffix."""
-CLIPS = 1400
+CLIPS = 700
 """Fresh clips: one action each, in a room of its own."""
 STREAMS = 300
 """Streams of changing actions, each of _STREAM_TIME seconds."""
@@ -32,7 +32,7 @@ LONG_STREAMS = 4
 
 _HELD_OUT = 1_000_000_000  # first seed; training counts from 10 millions
 _CLIP_FRAMES = 10
-_STREAM_TIME = 48.0  # seconds
+_STREAM_TIME = 30.0  # seconds
 _LONG = 6000  # frames; compared are the first and the last thousand
 _PART = 1000
 _WIDTH, _HEIGHT = 640, 480  # pixels, as --source demo shows them

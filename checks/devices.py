@@ -1,0 +1,56 @@
+"""Checks of what the program looks through and shows on. Each runs in a process of its own: a driver may hang."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+
+from checks import Finding, ok, problem, warning
+from checks.board import is_raspberry_pi
+from errors import PackageError, UserError
+
+
+def check_picamera2() -> Finding | None:
+    """Looks whether a Pi's camera library is seen in this environment; says nothing on other machines."""
+    if not is_raspberry_pi():
+        return None
+    from sources.picamera import list_pi_cameras
+
+    try:
+        models = [model for _, model in list_pi_cameras()]
+    except PackageError as error:
+        return warning(str(error))
+    return ok(f"sees {', '.join(models)}" if models else "works, but sees no camera on the ribbon cable")
+
+
+def check_camera(options: Namespace) -> Finding:
+    """Takes a frame of each source that the program would take."""
+    from sources import find_camera, open_source
+
+    pictures = []
+    try:
+        for uri in options.source or [find_camera()]:
+            start = time.monotonic()
+            source = open_source(uri, width=options.width, height=options.height, fps=options.camera_fps)
+            try:
+                frame = source.read()
+            finally:
+                source.close()
+            if frame is None:
+                return problem(f"{source.name} ends before its first picture; give another --source")
+            height, width = frame.image.shape[:2]
+            pictures.append(f"{source.name} gives {width}x{height} after {time.monotonic() - start:.1f} s")
+    except UserError as error:
+        return problem(str(error))
+    return ok(", ".join(pictures))
+
+
+def check_display() -> Finding:
+    """Looks for a screen for the window."""
+    from sinks.display import find_display
+
+    display = find_display()
+    if display.name is None:
+        return warning(f"{display.reason}; labels go to the terminal")
+    size = f", {display.screen[0]}x{display.screen[1]}" if display.screen else ""
+    return ok(f"{display.name} ({display.reason}){size}")
