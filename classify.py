@@ -52,6 +52,7 @@ from sinks.window import Window
 from sources import Frame, Source, find_camera, open_source
 from sources.clock import Clock
 from sources.paced import Paced
+from thermal import Cooling
 from video_classifier import Prediction, VideoClassifier
 from view import View
 
@@ -271,10 +272,11 @@ def _run(options: Namespace, signals: Signals) -> None:
         sources = _wait_for(lambda: _open_sources(uris, options))
         say(f"source{'s' * (len(sources) > 1)}: {', '.join(source.name for source in sources)}")
         worker = stack.enter_context(InferenceWorker()) if len(sources) > 1 else None
-        views = [
-            _open_view(source, classifier, Pace(fps), worker, options, stack)
-            for source, classifier in zip(sources, classifiers)
-        ]
+        cooling = Cooling()  # one for all: they share the inference thread and the board
+        views = []
+        for source, classifier in zip(sources, classifiers):
+            pace = _open_pace(fps, source, classifier, len(sources), cooling, options)
+            views.append(_open_view(source, classifier, pace, worker, options, stack))
         for view, source in zip(views, sources):
             view.sinks += [
                 stack.enter_context(contextlib.closing(s)) for s in _open_sinks(options, source, window, view.name)
@@ -315,6 +317,19 @@ def _open_sources(uris: Sequence[str], options: Namespace) -> list[Source]:
     return opened if len(opened) == 1 else [source if source.live else Paced(source) for source in opened]
 
 
+def _open_pace(
+    fps: float, source: Source, classifier: VideoClassifier, sources: int, cooling: Cooling, options: Namespace
+) -> Pace:
+    """A file is seen whole, at the model's rate, however hot or busy the machine is."""
+    return Pace(
+        fps,
+        idle=options.idle,
+        max_cpu=options.max_cpu / sources if options.max_cpu and source.live else None,
+        threads=classifier.threads,
+        cooling=cooling if source.live else None,
+    )
+
+
 def _open_view(
     source: Source,
     classifier: VideoClassifier,
@@ -324,7 +339,13 @@ def _open_view(
     stack: contextlib.ExitStack,
 ) -> View:
     pipeline = open_pipeline(
-        source, classifier, pace, duration=options.duration, max_frames=options.max_frames, worker=worker
+        source,
+        classifier,
+        pace,
+        duration=options.duration,
+        max_frames=options.max_frames,
+        forget_after=options.memory if source.live else None,
+        worker=worker,
     )
     return View(
         stack.enter_context(pipeline),

@@ -191,6 +191,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="frames a second that the model sees (default: what it was trained at, 5)",
     )
     group.add_argument(
+        "--idle", action=switch, default=False,
+        help="look once a second only, while nothing in the picture has changed for 5 seconds; back to the full rate "
+        "within a frame of motion (default: no)",
+    )
+    group.add_argument(
+        "--max-cpu", type=_number(float, 1, 6400, "percent of one core"), metavar="PERCENT",
+        help="processor time that the model may take, in percent of one core as top shows it, all cameras together; "
+        "it is given fewer frames a second (default: no bound; cameras only)",
+    )
+    group.add_argument(
         "--fit", choices=FITS, default="crop",
         help="how a frame becomes square: its centre, squeezed, or between borders (default: crop)",
     )

@@ -53,6 +53,7 @@ class Status:
         message: A few words about what just happened or goes on: "recording".
         truth: The true label, where the source knows it; shown small in a corner.
         source: The source's name, where there are several.
+        pace: Why the model gets fewer frames than it should: "hot: 3 fps".
     """
 
     camera_fps: float
@@ -64,6 +65,7 @@ class Status:
     message: str = ""
     truth: str = ""
     source: str = ""
+    pace: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def _number(value: float) -> str:
 def _marks(status: Status) -> str:
     marks = ["paused"] if status.paused else []
     marks += ["warming up"] if status.warming_up else []
+    marks += [status.pace] if status.pace else []
     marks += [_printable(status.message)] if status.message else []
     return "  |  ".join(marks)
 

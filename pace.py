@@ -1,11 +1,11 @@
-"""How many frames a second the model sees right now: fewer while the board is hot, busy enough, or nothing happens."""
+"""How many frames a second the model sees now: fewer on a hot board, within a CPU bound, and in an empty room."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import deque
-from typing import Callable, Iterator
+from typing import Iterator
 
 from motion import Motion
 from sources import Frame

@@ -1,9 +1,9 @@
 """A Raspberry Pi that grows too hot slows itself down; giving it less to do cools it.
 
-What the firmware says is asked for the way `vcgencmd get_throttled` does it, by a message to /dev/vcio, which takes no
-process of its own. (The kernel had a file for it, get_throttled, which filled the log with a warning; since 2025 it is
-gone: github.com/raspberrypi/linux/pull/6697.) It needs the group "video". The temperature, which anybody may read, tells
-of heat on other boards too.
+What the firmware says is asked for the way `vcgencmd get_throttled` does it, by a message to /dev/vcio. That needs no
+process, only the group "video". (The kernel once had a file for it, get_throttled, that filled the log with a warning;
+since 2025 it is gone: github.com/raspberrypi/linux/pull/6697.) The temperature, which anybody may read, tells of heat
+on other boards too.
 """
 
 from __future__ import annotations

@@ -85,6 +85,7 @@ class View:
         status, prediction = self.status, self._prediction
         status.camera_fps, status.sample_fps = self.pipeline.camera_fps, self.pipeline.sample_fps
         status.warming_up = prediction is None or prediction.step < status.wanted_fps
+        status.pace = self.pipeline.note
         status.truth = self._truth(self.frame.timestamp) if self._truth is not None else ""
         height, width = self.frame.image.shape[:2]
         return draw_overlay(self.frame.image, prediction, status, fit_box(height, width, self._fit))

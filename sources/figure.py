@@ -316,7 +316,8 @@ class FigurePainter:
             self._shape([points[1], points[0], points[2], points[3], points[4], centre], hair)
         self._shape([self._on_head(x, y) for x, y in cap + rim], hair)
         if cut == "curly":
-            for x, y in ((-0.068, 0.035), (-0.058, 0.072), (-0.02, 0.095), (0.025, 0.095), (0.06, 0.07), (0.068, 0.033)):
+            curls = (-0.068, 0.035), (-0.058, 0.072), (-0.02, 0.095), (0.025, 0.095), (0.06, 0.07), (0.068, 0.033)
+            for x, y in curls:
                 self._oval(self._on_head(x, y), 0.028, 0.028, hair, angle)
             self._oval(self._on_head(-0.02, 0.085), 0.02, 0.014, shade(hair, 0.12), angle)
         else:

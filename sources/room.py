@@ -314,7 +314,8 @@ def _sideboard(canvas: Canvas, x: float, floor: float, palette: Palette, generat
     wood = mix(shade(palette.floor, 0.05), palette.wall, 0.15)
     canvas.glow(x, floor + 0.03, 0.28, 0.025, (30, 30, 40), 0.3)
     for side in (-1, 1):
-        canvas.rectangle(x + side * 0.19 - 0.008, floor - 0.03, x + side * 0.19 + 0.008, floor + 0.03, shade(wood, -0.4))
+        leg = x + side * 0.19
+        canvas.rectangle(leg - 0.008, floor - 0.03, leg + 0.008, floor + 0.03, shade(wood, -0.4))
     canvas.rectangle(x - 0.22, floor - 0.18, x + 0.22, floor - 0.02, wood)
     canvas.rectangle(x - 0.23, floor - 0.19, x + 0.23, floor - 0.175, shade(wood, 0.2))
     for left in (-0.2, 0.005):
