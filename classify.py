@@ -38,6 +38,7 @@ import models
 import startup
 from errors import OutputError, SourceError, UserError
 from grid import tile
+from notify import Notifier
 from options import parse_options
 from pace import Pace
 from pipeline import InferenceWorker, open_pipeline
@@ -81,6 +82,7 @@ class CaptureLoop:
         draw: Whether a window or a sink wants the overlay.
         paced: Whether to play in real time: a file in a window.
         snapshots: Folder for the pictures that the s key takes.
+        notifier: Hears that the program is alive, for as long as it is.
         size: (width, height) in pixels of the grid.
     """
 
@@ -94,6 +96,7 @@ class CaptureLoop:
         draw: bool,
         paced: bool,
         snapshots: str,
+        notifier: Notifier | None = None,
         size: tuple[int, int] = (1280, 720),
     ) -> None:
         self._views = list(views)
@@ -104,6 +107,7 @@ class CaptureLoop:
         self._draw = draw
         self._clock = Clock() if paced else None
         self._snapshots = snapshots
+        self._notifier = notifier or Notifier()
         self._size = size
         self._paused = False
         self._message_until = 0.0
@@ -130,7 +134,9 @@ class CaptureLoop:
                 else:
                     self._hand_out([view for view in list(self._running) if self._take(view)])
                 self._obey_keys()
+                self._report()
         finally:
+            self._notifier.stop()
             for view in self._views:
                 if view.pending:  # made from a live source's last frame after it was shown
                     self._write(view.sinks, view.frame.image, view.frame.timestamp, view)
@@ -201,6 +207,17 @@ class CaptureLoop:
         if key in self._keys:
             self._keys[key]()
 
+    def _report(self) -> None:
+        """Tells a service manager that the program is alive: that the model advances, or can't for a good reason."""
+        now = time.monotonic()
+        outages = [view.pipeline.outage(now) for view in self._running]
+        away = bool(outages) and all(outages)
+        if away:
+            status = f"no signal for {min(outages):.0f} s"
+        else:
+            status = ", ".join(f"model {view.pipeline.sample_fps:.1f} frames a second" for view in self._running)
+        self._notifier.beat(sum(view.steps for view in self._views), status, waiting=self._paused or away)
+
     def _pause(self) -> None:
         self._paused = not self._paused
         for view in self._views:
@@ -255,6 +272,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(options: Namespace, signals: Signals) -> None:
+    notifier = Notifier()  # first: before anything can start a child process
     name, uris, note = _wait_for(lambda: startup.choose(options.model, options.source, find_camera))
     if note:
         say(note)
@@ -269,7 +287,9 @@ def _run(options: Namespace, signals: Signals) -> None:
             stack.callback(window.close)
         classifiers = [stack.enter_context(_open_classifier(model, labels, memory, options)) for _ in uris]
         _describe(model, classifiers[0], fps)
-        sources = _wait_for(lambda: _open_sources(uris, options))
+        sources = _wait_for(
+            lambda: _open_sources(uris, options), lambda: notifier.beat(0, "waiting for the camera", waiting=True)
+        )
         say(f"source{'s' * (len(sources) > 1)}: {', '.join(source.name for source in sources)}")
         worker = stack.enter_context(InferenceWorker()) if len(sources) > 1 else None
         cooling = Cooling()  # one for all: they share the inference thread and the board
@@ -290,6 +310,7 @@ def _run(options: Namespace, signals: Signals) -> None:
             draw=window is not None or options.record is not None,
             paced=window is not None and not sources[0].live,
             snapshots=options.snapshots,
+            notifier=notifier,
         )
         signals.deferred = True
         loop.run()
@@ -418,7 +439,7 @@ def _open_sinks(options: Namespace, source: Source, window: Window | None, name:
         yield Console(name=name)
 
 
-def _wait_for(work: Callable[[], T]) -> T:
+def _wait_for(work: Callable[[], T], meanwhile: Callable[[], object] = lambda: None) -> T:
     """Runs work that may block in a driver for seconds in a thread, so that signals are heard meanwhile."""
     done: Future[T] = Future()
 
@@ -430,6 +451,7 @@ def _wait_for(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="open", daemon=True).start()
     while not done.done():
+        meanwhile()
         time.sleep(_WAIT)
     return done.result()
 

@@ -113,6 +113,11 @@ class Pipeline:
     def note(self) -> str:
         return self._pace.note
 
+    def outage(self, now: float) -> float:
+        """Returns for how many seconds a camera has been away; 0 for a source that doesn't come back by itself."""
+        tell = getattr(self._source, "outage", None)
+        return tell(now) if tell is not None else 0.0
+
     def pause(self, paused: bool) -> None:
         """Stops or resumes inference; a camera is read on all the while."""
         if paused:

@@ -5,6 +5,7 @@ set -euo pipefail
 usage() {
   cat <<'END'
 usage: ./setup.sh [--models NAMES] [--python PATH] [--dev] [--yes]
+       sudo ./setup.sh --service | --uninstall-service [--purge]
 
 Makes classify.py ready to run: installs the system libraries that its window needs (with apt, after asking), Python
 packages into .venv, and models into models/. Run again, it takes seconds and mends what is missing.
@@ -14,6 +15,12 @@ packages into .venv, and models into models/. Run again, it takes seconds and me
   --dev           also install what the tests need
   --yes, -y       install system packages without asking
   --help, -h      print this
+
+Once that is done:
+
+  --service       make it a systemd service that starts at boot, with its settings in /etc/movinet-pi
+  --uninstall-service [--purge]
+                  remove the service; with --purge also its settings and recordings
 END
 }
 
@@ -23,7 +30,7 @@ die() { printf 'setup.sh: %s\n' "$*" >&2; exit 1; }
 misused() { printf 'setup.sh: %s (./setup.sh --help lists the flags)\n' "$*" >&2; exit 2; }
 
 read_flags() {
-  models=a0 python='' dev='' yes=''
+  models=a0 python='' dev='' yes='' task='' purge=''
   while [ $# -gt 0 ]; do
     case $1 in
       --models=* | --python=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
@@ -33,10 +40,14 @@ read_flags() {
         shift 2 ;;
       --dev) dev=1; shift ;;
       --yes | -y) yes=1; shift ;;
+      --service) task=install_service; shift ;;
+      --uninstall-service) task=remove_service; shift ;;
+      --purge) purge=1; shift ;;
       --help | -h) usage; exit ;;
       *) misused "unknown flag $1" ;;
     esac
   done
+  if [ -n "$purge" ] && [ "$task" != remove_service ]; then misused '--purge goes with --uninstall-service'; fi
   local name
   for name in ${models//,/ }; do
     case $name in
@@ -156,7 +167,7 @@ then run ./setup.sh again."
   fi
   [ -n "$dev" ] || return 0
   apt_install xvfb openbox xdotool imagemagick ffmpeg openssl fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 \
-    gstreamer1.0-plugins-{base,good,bad,ugly}
+    gstreamer1.0-plugins-{base,good,bad,ugly} systemd
   [ -z "$todo" ] || warn "the tests skip what needs packages that are not here; to have them: $todo"
 }
 
@@ -236,12 +247,23 @@ suggest() {
 END
 }
 
-main() {
-  read_flags "$@"
-  find_board
-  find_python
+enter_folder() {
   called_from=$PWD
   CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
+}
+
+main() {
+  read_flags "$@"
+  if [ -n "$task" ]; then
+    enter_folder
+    # shellcheck source=/dev/null
+    source service/install.sh
+    "$task"
+    return
+  fi
+  find_board
+  find_python
+  enter_folder
   say "1/4 System packages${board:+ ($board)}"
   install_system_packages
   say '2/4 Python environment .venv'
