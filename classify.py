@@ -44,12 +44,12 @@ from pace import Pace
 from pipeline import InferenceWorker, open_pipeline
 from signals import Signals
 from sinks import Sink
+from sinks.awake import keep_awake
 from sinks.console import Console
-from sinks.display import find_display
 from sinks.jsonl import JsonLines
 from sinks.snapshot import save_snapshot
 from sinks.video_file import VideoFile
-from sinks.window import Window
+from sinks.viewer import Viewer, open_viewer
 from sources import Frame, Source, find_camera, open_source
 from sources.clock import Clock
 from sources.paced import Paced
@@ -90,7 +90,7 @@ class CaptureLoop:
         self,
         views: Sequence[View],
         stop: threading.Event,
-        window: Window | None,
+        window: Viewer | None,
         sinks: Sequence[Sink],
         *,
         draw: bool,
@@ -116,7 +116,7 @@ class CaptureLoop:
             "space": self._pause,
             "r": self._reset,
             "s": self._snapshot,
-            "f": lambda: window and window.toggle_fullscreen(),
+            "f": self._toggle_fullscreen,
             "h": self._toggle_help,
         }
 
@@ -240,6 +240,10 @@ class CaptureLoop:
             say(f"classify.py: {error}")
             self._announce("snapshot failed")
 
+    def _toggle_fullscreen(self) -> None:
+        if self._window is not None:
+            self._window.toggle_fullscreen()
+
     def _toggle_help(self) -> None:
         self._views[0].status.help = not self._views[0].status.help
 
@@ -282,9 +286,12 @@ def _run(options: Namespace, signals: Signals) -> None:
     fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
     memory = None if options.memory is None else max(1, round(options.memory * fps))
     with contextlib.ExitStack() as stack:
-        window = _open_window(options)
+        window, found = open_viewer(options.display, "Action recognition", options.fullscreen)
+        if options.display != "none":
+            say(f"display: {found}")
         if window is not None:
             stack.callback(window.close)
+            stack.enter_context(keep_awake())
         classifiers = [stack.enter_context(_open_classifier(model, labels, memory, options)) for _ in uris]
         _describe(model, classifiers[0], fps)
         sources = _wait_for(
@@ -377,19 +384,6 @@ def _open_view(
     )
 
 
-def _open_window(options: Namespace) -> Window | None:
-    if options.display == "none":
-        return None
-    display = find_display()
-    if display.name is not None:
-        say(f"display: {display.name} ({display.reason})")
-        return Window("Action recognition", options.fullscreen, display.screen)
-    if options.display == "window":
-        raise OutputError(f"no window: {display.reason}; use --display none to run without")
-    say(f"display: none, {display.reason}; labels go to the terminal")
-    return None
-
-
 def _open_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
     return VideoClassifier(
         model,
@@ -431,7 +425,7 @@ def _open_recorder(options: Namespace, sources: Sequence[Source]) -> Iterator[Si
         yield recorder
 
 
-def _open_sinks(options: Namespace, source: Source, window: Window | None, name: str) -> Iterator[Sink]:
+def _open_sinks(options: Namespace, source: Source, window: Viewer | None, name: str) -> Iterator[Sink]:
     """Opens the outputs of one source."""
     if options.jsonl is not None:
         yield JsonLines(options.jsonl, source.name)

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 _CELLS = (40, 30)  # (width, height)
-_SAMPLES = 16  # pixels of a cell at least, of as few rows as hold them: most of the time goes into fetching memory
+_SAMPLES = 64  # pixels of a cell at least, in as few rows as hold them: what takes time is fetching memory
 _LEAST_CHANGED = 3  # cells, a 400th of the picture: a hand, where a person is as tall as a third of it
 _BACKGROUND = 2.0  # seconds that the background remembers
-# Grey levels (of 255) by which a cell must differ at least. Video codecs repaint a still picture by up to that.
-_LEAST_DIFFERENCE = 6.0
+# Grey levels (of 255) by which a cell must differ at least. Video codecs repaint a still picture by about that.
+_LEAST_DIFFERENCE = 4.0
 _NOISE_FACTOR = 6.0  # standard deviations of a cell's noise by which it must differ
 _MOST_NOISE = 3.0  # grey levels; beyond it what looks like noise is a moving camera
 _MOST_SHIFT = 8.0  # grey levels by which the whole picture may shift at once; beyond it somebody switched the light
@@ -27,7 +27,7 @@ _MEDIAN_TO_SIGMA = 1 / 0.6745  # from the median of how far normal values are of
 
 
 class Motion:
-    """Watches one camera. Takes less than 0.1 ms a frame on a PC, so every frame can be judged."""
+    """Watches one camera. Takes about 0.1 ms a frame on a PC, so that every frame can be judged."""
 
     def __init__(self) -> None:
         self._background: np.ndarray | None = None  # float32 [30, 40]

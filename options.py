@@ -11,6 +11,7 @@ from typing import Any, Callable, Sequence
 from errors import UserError
 from runtime import RUNTIMES
 from sinks.video_file import parse_limit
+from sinks.viewer import CHOICES
 from utils import FITS
 
 if sys.version_info >= (3, 11):
@@ -217,10 +218,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     group = parser.add_argument_group("display")
     group.add_argument(
-        "--display", choices=("auto", "window", "none"), default="auto",
-        help="auto opens a window where there is a desktop, also from an ssh login (default: auto)",
+        "--display", choices=CHOICES, default="auto",
+        help="a window on the desktop, also from an ssh login; a console's whole screen where there is no desktop; or "
+        "none; auto takes the first that works (default: auto)",
     )
-    group.add_argument("--fullscreen", action=switch, default=False, help="fill the screen (default: no)")
+    group.add_argument(
+        "--fullscreen", action=switch, default=False, help="start with the window filling the screen (default: no)"
+    )
 
     group = parser.add_argument_group("output")
     group.add_argument("--record", metavar="FILE", help="write the picture with its labels to a video, out.mp4")

@@ -139,7 +139,7 @@ apt_install() {
 
 install_system_packages() {
   # What OpenCV's wheel and the Qt in it link to and don't bring along.
-  local packages=(libgl1 'libglib2.0-0t64|libglib2.0-0' libsm6 libxext6)
+  local packages=(libgl1 'libglib2.0-0t64|libglib2.0-0' libsm6 libxext6 libxss1)
   if ! command -v apt-get >/dev/null; then
     say '    no apt here: see to it that libGL, GLib 2, libSM and libXext are installed, which the window needs'
     return
@@ -167,7 +167,8 @@ then run ./setup.sh again."
   fi
   [ -n "$dev" ] || return 0
   apt_install xvfb openbox xdotool imagemagick ffmpeg openssl fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 \
-    gstreamer1.0-plugins-{base,good,bad,ugly} systemd
+    gstreamer1.0-plugins-{base,good,bad,ugly} systemd x11-xserver-utils dbus gcc libc6-dev \
+    linux-libc-dev
   [ -z "$todo" ] || warn "the tests skip what needs packages that are not here; to have them: $todo"
 }
 

@@ -46,11 +46,11 @@ def check_camera(options: Namespace) -> Finding:
 
 
 def check_display() -> Finding:
-    """Looks for a screen for the window."""
-    from sinks.display import find_display
+    """Looks for a desktop or a console's screen."""
+    from sinks.viewer import open_viewer
 
-    display = find_display()
-    if display.name is None:
-        return warning(f"{display.reason}; labels go to the terminal")
-    size = f", {display.screen[0]}x{display.screen[1]}" if display.screen else ""
-    return ok(f"{display.name} ({display.reason}){size}")
+    viewer, note = open_viewer("auto", "Action recognition", fullscreen=False)
+    if viewer is None:
+        return warning(f"{note}; labels go to the terminal")
+    viewer.close()
+    return ok(note)

@@ -28,6 +28,7 @@ _AUTHORITIES = (
     "/run/lightdm/*/xauthority",
     "/run/lightdm/root/:*",
 )
+_WAYLAND_SOCKETS = "/run/user/*/wayland-*"
 _FONTS = ("/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/truetype", "/usr/share/fonts", "/usr/share")
 
 
@@ -77,6 +78,11 @@ def find_display() -> Display:
         os.environ.update(settings, QT_QPA_PLATFORM="xcb", QT_QPA_FONTDIR=fonts)
         return Display(name, "set by DISPLAY" if name == given else "attached monitor", screen)
     return Display(None, ", ".join(failures) or "DISPLAY isn't set and no desktop is running here")
+
+
+def desktop_is_running() -> bool:
+    """Returns whether a desktop seems to run on this machine and to hold its screen, be it open to this user or not."""
+    return bool(_local_servers() or glob.glob(_WAYLAND_SOCKETS))
 
 
 def _local_servers() -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Sequence
 
 import cv2
 import numpy as np
 
+from sinks.cursor import HiddenCursor
 from utils import fit_frame
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ _SETTLING = 10  # pictures until the desktop has moved or resized a window
 class Window:
     """A window on the screen; it appears with the first picture. For the main thread only, after find_display().
 
+    In full screen the mouse pointer is hidden over it.
+
     On a very busy machine about one new window in 200 stays blank, though it takes keys: Qt has missed the X server's
     word that it appeared. Nothing that OpenCV offers mends that; minimizing and restoring the window does.
 
@@ -42,6 +46,7 @@ class Window:
         self._closed = False
         self._rectangle: Sequence[int] = ()
         self._settling = 0
+        self._cursor: HiddenCursor | None = None
 
     def show(self, picture: np.ndarray) -> None:
         """Shows a picture, uint8 [H, W, 3] BGR, as large as the window lets it be, between black bars.
@@ -74,7 +79,10 @@ class Window:
         code = cv2.waitKeyEx(1)
         if not self._visible():
             self._open, self._closed = False, True
+            self._show_cursor()
             return "quit"
+        if self._cursor is not None:
+            self._cursor.update()
         # The low 16 bits are the key, with arrows and the like above 255; GTK puts modifiers like Num Lock above them.
         return _KEYS.get(chr(code & 0xFFFF).lower()) if code >= 0 else None
 
@@ -86,6 +94,7 @@ class Window:
 
     def close(self) -> None:
         """Makes the window disappear; may be called twice."""
+        self._show_cursor()
         if self._open:
             cv2.destroyWindow(self._title)
             cv2.waitKeyEx(1)  # it disappears when its events are handled
@@ -115,6 +124,16 @@ class Window:
         self._settling = _SETTLING
         state = cv2.WINDOW_FULLSCREEN if self._fullscreen else cv2.WINDOW_NORMAL
         cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, state)
+
+        self._show_cursor()
+        if self._fullscreen:
+            with contextlib.suppress(OSError):
+                self._cursor = HiddenCursor(self._title)
+
+    def _show_cursor(self) -> None:
+        if self._cursor is not None:
+            self._cursor.close()
+        self._cursor = None
 
     def _visible(self) -> bool:
         try:

@@ -49,10 +49,12 @@ def test_the_command_line_wins_over_the_file(config):
 
 def test_every_flag_can_stand_in_the_file(config):
     flags = {
-        "source": '"a.mp4"', "demo-seed": "3", "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0", "duration": "9.5",
+        "source": '"a.mp4"', "demo-seed": "3", "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0",
+        "duration": "9.5",
         "max-frames": "7", "model": '"m"', "labels": '"l"', "runtime": '"tflite"', "threads": "2", "sample-fps": "2.5",
         "fit": '"pad"', "top-k": "4", "threshold": "0.5", "allow": '["yoga"]', "deny": '["zumba"]',
-        "memory": "1.5", "idle": "true", "max-cpu": "50.0", "compile": "false", "precision": '"float"', "display": '"none"', "fullscreen": "true",
+        "memory": "1.5", "idle": "true", "max-cpu": "50.0", "compile": "false", "precision": '"float"',
+        "display": '"none"', "fullscreen": "true",
         "record": '"o.mp4"', "record-limit": '"5min"', "jsonl": '"-"',
         "snapshots": '"pictures"',
     }  # fmt: skip
