@@ -9,9 +9,11 @@ from __future__ import annotations
 import signal
 import sys
 
+from credentials import hide_credentials
 from environment import use_venv
 
 if __name__ == "__main__":
+    hide_credentials()
     # The imports below take a second on a Pi; Ctrl-C during them should end the program without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if "--doctor" in sys.argv and not {"-h", "--help"} & set(sys.argv):
@@ -28,6 +30,7 @@ import threading
 import time
 from argparse import Namespace
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, Sequence, TypeVar
 
@@ -52,7 +55,9 @@ from sinks.video_file import VideoFile
 from sinks.viewer import Viewer, open_viewer
 from sources import Frame, Source, find_camera, open_source
 from sources.clock import Clock
+from sources.link import link_to
 from sources.paced import Paced
+from sources.reconnecting import keep_open
 from thermal import Cooling
 from video_classifier import Prediction, VideoClassifier
 from view import View
@@ -61,6 +66,8 @@ _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every publishe
 _WAIT = 0.02  # seconds that the main thread waits for a frame before it looks at keys and signals
 _LATE = 0.1  # seconds that a file's picture may lag before frames go unshown
 _MESSAGE_TIME = 2.0  # seconds that a message stays on the picture
+_LOOK_AGAIN = 2.0  # seconds between two looks for a camera that --retry waits for
+_OUTAGE_PERIOD = 1.0  # seconds between two reports of a camera that gives no picture
 
 T = TypeVar("T")
 
@@ -111,6 +118,7 @@ class CaptureLoop:
         self._size = size
         self._paused = False
         self._message_until = 0.0
+        self._outages_at = 0.0
         self._keys = {
             "quit": stop.set,
             "space": self._pause,
@@ -133,6 +141,7 @@ class CaptureLoop:
                     self._show()
                 else:
                     self._hand_out([view for view in list(self._running) if self._take(view)])
+                self._tell_outages()
                 self._obey_keys()
                 self._report()
         finally:
@@ -192,15 +201,32 @@ class CaptureLoop:
         predictions: list[Prediction] = []
         if view is not None:
             predictions, view.pending = view.pending, []
+        self._give(sinks, lambda sink: sink.write(picture, timestamp, predictions))
+
+    def _give(self, sinks: list[Sink], give: Callable[[Sink], None]) -> None:
+        """Gives each of the sinks something; drops the one that can take no more."""
         for sink in list(sinks):
             try:
-                sink.write(picture, timestamp, predictions)
+                give(sink)
             except OutputError as error:
                 sink.close()
                 sinks.remove(sink)
                 if self._window is None and not self._sinks and not any(view.sinks for view in self._views):
                     raise  # nobody is left to run for
                 say(f"classify.py: {error}")
+
+    def _tell_outages(self) -> None:
+        """Once a second, says which cameras give no picture: on the last one, and in their outputs."""
+        now = time.monotonic()
+        if now < self._outages_at:
+            return
+        self._outages_at = now + _OUTAGE_PERIOD
+        silent = [view for view in self._running if view.update_outage(now)]
+        for view in silent:
+            seconds = view.status.no_signal
+            self._give(view.sinks, lambda sink, seconds=seconds: sink.no_signal(seconds))
+        if silent:
+            self._show()
 
     def _obey_keys(self) -> None:
         key = self._window.poll() if self._window is not None else None
@@ -277,7 +303,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: Namespace, signals: Signals) -> None:
     notifier = Notifier()  # first: before anything can start a child process
-    name, uris, note = _wait_for(lambda: startup.choose(options.model, options.source, find_camera))
+    tell_waiting = partial(notifier.beat, 0, "waiting for the camera", waiting=True)
+    name, uris, note = _wait_for(
+        lambda: startup.choose(options.model, options.source, lambda: _find_camera(options.retry)), tell_waiting
+    )
     if note:
         say(note)
     model = models.find_model(name)
@@ -294,8 +323,10 @@ def _run(options: Namespace, signals: Signals) -> None:
             stack.enter_context(keep_awake())
         classifiers = [stack.enter_context(_open_classifier(model, labels, memory, options)) for _ in uris]
         _describe(model, classifiers[0], fps)
+        lores = classifiers[0].input_size[::-1]
         sources = _wait_for(
-            lambda: _open_sources(uris, options), lambda: notifier.beat(0, "waiting for the camera", waiting=True)
+            lambda: _open_sources(uris, lores, options),
+            lambda: notifier.beat(0, "waiting for the camera", waiting=True),
         )
         say(f"source{'s' * (len(sources) > 1)}: {', '.join(source.name for source in sources)}")
         worker = stack.enter_context(InferenceWorker()) if len(sources) > 1 else None
@@ -325,6 +356,15 @@ def _run(options: Namespace, signals: Signals) -> None:
         _summarize(view)
 
 
+def _find_camera(retries: int | None) -> str:
+    """Finds the camera; looks again, every two seconds, as often as --retry says."""
+    for _ in range(retries or 0):
+        with contextlib.suppress(SourceError):
+            return find_camera()
+        time.sleep(_LOOK_AGAIN)
+    return find_camera()
+
+
 def _describe(model: Path, classifier: VideoClassifier, fps: float) -> None:
     threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
     say(f"model: {model.name} on {classifier.runtime}, {threads}, {fps:g} frames a second")
@@ -332,12 +372,18 @@ def _describe(model: Path, classifier: VideoClassifier, fps: float) -> None:
         say(f"model: {note}")
 
 
-def _open_sources(uris: Sequence[str], options: Namespace) -> list[Source]:
-    """Opens all, or none. Files beside other sources play in real time."""
+def _open_sources(uris: Sequence[str], lores: tuple[int, int], options: Namespace) -> list[Source]:
+    """Opens all, or none. Files beside other sources play in real time.
+
+    Args:
+        uris: What to open.
+        lores: (width, height) in pixels of the model's picture, for cameras that can scale one themselves.
+        options: The command line's.
+    """
     opened: list[Source] = []
     try:
         for uri in uris:
-            opened.append(_open_source(uri, options))
+            opened.append(_open_source(uri, lores, options))
     except BaseException:
         for source in opened:
             source.close()
@@ -379,8 +425,10 @@ def _open_view(
         stack.enter_context(pipeline),
         fit=options.fit,
         wanted_fps=pace.fps,
+        mirror=options.mirror,
         name=source.name if worker is not None else "",
         truth=_truth(source, classifier),
+        outage=getattr(source, "outage", None),
     )
 
 
@@ -401,15 +449,27 @@ def _open_classifier(model: Path, labels: Path, memory: int | None, options: Nam
     )
 
 
-def _open_source(uri: str, options: Namespace) -> Source:
-    return open_source(
-        uri,
-        loop=options.loop,
-        width=options.width,
-        height=options.height,
-        fps=options.camera_fps,
-        demo_seed=options.demo_seed,
-    )
+def _open_source(uri: str, lores: tuple[int, int], options: Namespace) -> Source:
+    """Opens a source; a camera is opened again whenever it fails."""
+
+    def open_once() -> Source:
+        return open_source(
+            uri,
+            loop=options.loop,
+            width=options.width,
+            height=options.height,
+            fps=options.camera_fps,
+            read_timeout=options.read_timeout,
+            demo_seed=options.demo_seed,
+            rotate=options.rotate,
+            lores=lores,
+            max_exposure=options.max_exposure,
+        )
+
+    link = link_to(uri)
+    if link is None:
+        return open_once()
+    return keep_open(open_once, link, retries=options.retry, read_timeout=options.read_timeout)
 
 
 def _truth(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:

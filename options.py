@@ -142,12 +142,29 @@ def build_parser() -> argparse.ArgumentParser:
         help="frames a second asked of a camera; for a folder of images, its frame rate (default: the source's own)",
     )
     group.add_argument(
+        "--rotate", type=int, choices=(0, 90, 180, 270), default=0, metavar="DEGREES",
+        help="turn the picture clockwise by 90, 180 or 270 degrees, for a camera that hangs askew (default: 0)",
+    )
+    group.add_argument(
+        "--max-exposure", type=_number(float, 0.0001, 1, "seconds"), metavar="SECONDS",
+        help="longest exposure of a Pi camera; short ones blur less and are noisier (default: the camera decides)",
+    )
+    group.add_argument(
         "--duration", type=_number(float, 0.01, 1e9, "seconds"), metavar="SECONDS",
         help="end after this much of the source's time (default: no end)",
     )
     group.add_argument(
         "--max-frames", type=_number(int, 1, 10**12, "frames"), metavar="N",
         help="end after this many frames of the source (default: no end)",
+    )
+    group.add_argument(
+        "--retry", type=_number(int, 0, 10**9, "openings"), metavar="N",
+        help="give a camera up after N failed openings in a row; it is then tried N times at the start, too (default: "
+        "at the start once, later for ever)",
+    )
+    group.add_argument(
+        "--read-timeout", type=_number(float, 0.5, 3600, "seconds"), default=5.0, metavar="SECONDS",
+        help="open a camera again when it has given no picture for so long (default: %(default)g)",
     )
     group.add_argument(
         "--cameraId", dest="source", action="append", type=_camera_id, metavar="N", help=argparse.SUPPRESS
@@ -224,6 +241,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--fullscreen", action=switch, default=False, help="start with the window filling the screen (default: no)"
+    )
+    group.add_argument(
+        "--mirror", action=switch, default=False,
+        help="swap left and right of what is shown and recorded; the model sees the picture as it is (default: no)",
     )
 
     group = parser.add_argument_group("output")

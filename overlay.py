@@ -54,6 +54,7 @@ class Status:
         truth: The true label, where the source knows it; shown small in a corner.
         source: The source's name, where there are several.
         pace: Why the model gets fewer frames than it should: "hot: 3 fps".
+        no_signal: Seconds for which the camera has given no picture; 0 while it does.
     """
 
     camera_fps: float
@@ -66,6 +67,7 @@ class Status:
     truth: str = ""
     source: str = ""
     pace: str = ""
+    no_signal: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def draw_overlay(
         _draw_truth(picture, style, status.truth, height - style.pad)
     if status.help:
         _draw_help(picture, style, top, bottom)
+    elif status.no_signal:
+        _draw_notice(picture, style, f"no signal for {_duration(status.no_signal)}", top, bottom)
     return picture
 
 
@@ -214,6 +218,23 @@ def _draw_truth(picture: np.ndarray, style: _Style, truth: str, bottom: int) -> 
     height = style.line + style.pad // 2
     panel = _open_panel(picture, left, bottom - height, width + 2 * style.pad, height)
     _write(panel, text, style.pad, style.pad // 4 + style.ascent, width, scale, _LIGHT)
+
+
+def _draw_notice(picture: np.ndarray, style: _Style, text: str, top: int, bottom: int) -> None:
+    """Writes large into the middle of what is free between `top` and `bottom`."""
+    large = _style(round(1.5 * min(picture.shape[:2])))
+    room = picture.shape[1] - 4 * style.pad
+    width = min(room, _text_width(text, _STRONG, large.scale)) + 2 * style.pad
+    height = large.line + large.pad
+    panel = _open_panel(picture, (picture.shape[1] - width) // 2, (top + bottom - height) // 2, width, height)
+    _write(panel, text, style.pad, large.pad // 2 + large.ascent, room, large.scale, _YELLOW, _STRONG)
+
+
+def _duration(seconds: float) -> str:
+    """Returns "7 s", "5 min" or "3 h", which all fit a small picture."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.0f} h"
 
 
 def _draw_row(panel: np.ndarray, style: _Style, category: Category, top: int, room: int, best: bool) -> None:

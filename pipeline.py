@@ -71,7 +71,7 @@ class Pipeline:
         self._awake = threading.Event()
         self._awake.set()
         self._reset_wanted = threading.Event()
-        self._last_frame: float | None = None  # timestamp of the last frame that the inference thread saw
+        self._last_frame: float | None = None  # its timestamp, in the capture thread
         self._error: BaseException | None = None
         self._captured: Any = None  # hand-overs of the subclass
         self._results: Any = None
@@ -94,6 +94,9 @@ class Pipeline:
         self._awake.set()
         self._captured.close()
         self._results.close()
+        interrupt = getattr(self._source, "interrupt", None)
+        if interrupt is not None:  # Its read blocks for as long as the camera is away.
+            interrupt()
         deadline = time.monotonic() + _STOP_WITHIN
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -153,6 +156,8 @@ class Pipeline:
             start = frame.timestamp if start is None else start
             if self._duration is not None and frame.timestamp - start >= self._duration:
                 return
+            if self._is_gap(frame.timestamp):
+                self._reset_wanted.set()
             self._camera_meter.tick(frame.timestamp)
             self.camera_fps = self._camera_meter.rate(frame.timestamp)
             yield frame
@@ -161,8 +166,6 @@ class Pipeline:
 
     def _step_if_due(self, frame: Frame) -> list[Prediction]:
         """Returns the frame's prediction, in a list that is empty if the model skips the frame."""
-        if self._is_gap(frame.timestamp):
-            self._reset_wanted.set()
         if not self._pace.due(frame):
             return []
         if self._reset_wanted.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Callable, Sequence
 
+import cv2
 import numpy as np
 
 from overlay import Status, draw_overlay
@@ -24,8 +25,11 @@ class View:
         sinks: Outputs of this source alone.
         fit: Which part of a frame the model sees, see utils.FITS.
         wanted_fps: Frames a second that the model should see.
+        mirror: Whether left and right are swapped in the picture.
         name: The source's, drawn on the picture; "" where there is only one source.
         truth: Returns the true label at a frame's timestamp, where the source knows it and the model has it.
+        outage: Returns for how many seconds there has been no picture at a moment of the monotonic clock; None where
+            that can't be: a file.
 
     Attributes:
         pipeline: As given.
@@ -47,8 +51,10 @@ class View:
         *,
         fit: str,
         wanted_fps: float,
+        mirror: bool = False,
         name: str = "",
         truth: Callable[[float], str] | None = None,
+        outage: Callable[[float], float] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.sinks = list(sinks)
@@ -61,7 +67,9 @@ class View:
         self.step_times: deque[float] = deque(maxlen=1000)
         self.score = Score()
         self._fit = fit
+        self._mirror = mirror
         self._truth = truth
+        self._outage = outage
         self._prediction: Prediction | None = None
 
     def take(self, update: Update) -> bool:
@@ -77,7 +85,13 @@ class View:
             return False
         self.frames += 1
         self.frame = update.frame
+        self.status.no_signal = 0.0
         return True
+
+    def update_outage(self, now: float) -> bool:
+        """Notes for how long there has been no picture; returns whether that is worth telling."""
+        self.status.no_signal = self._outage(now) if self._outage is not None else 0.0
+        return self.status.no_signal > 0
 
     def picture(self) -> np.ndarray:
         """Returns the newest frame with the overlay, uint8 [H, W, 3] BGR; there must be one."""
@@ -87,8 +101,8 @@ class View:
         status.warming_up = prediction is None or prediction.step < status.wanted_fps
         status.pace = self.pipeline.note
         status.truth = self._truth(self.frame.timestamp) if self._truth is not None else ""
-        height, width = self.frame.image.shape[:2]
-        return draw_overlay(self.frame.image, prediction, status, fit_box(height, width, self._fit))
+        image = cv2.flip(self.frame.image, 1) if self._mirror else self.frame.image
+        return draw_overlay(image, prediction, status, fit_box(*image.shape[:2], self._fit))
 
     def reset(self) -> None:
         """Forgets the stream."""

@@ -24,5 +24,15 @@ class Sink(Protocol):
             OutputError: The sink can take no more; the program drops it and goes on.
         """
 
+    def no_signal(self, seconds: float) -> None:
+        """Told once a second while the source gives no picture.
+
+        Args:
+            seconds: How long it has been so.
+
+        Raises:
+            OutputError: As in `write`.
+        """
+
     def close(self) -> None:
         """Finishes the output; may be called twice."""

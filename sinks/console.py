@@ -13,6 +13,7 @@ from video_classifier import Prediction
 
 _PERIOD = 1.0  # seconds between lines
 _WIDTH = 80  # columns
+_TIME_WIDTH = 11  # columns of the time, "    7.0 s  "
 _LABELS_WIDTH = 46  # columns left between the time and the speed
 
 
@@ -59,6 +60,10 @@ class Console:
             self._line_at = timestamp
             self._print()
 
+    def no_signal(self, seconds: float) -> None:
+        """Prints that there is no picture."""
+        self._print_line(self._timestamp + seconds, f"no signal for {seconds:.0f} s")
+
     def close(self) -> None:
         """Prints the last prediction if it hasn't been yet; may be called twice."""
         if self._latest is not self._printed:
@@ -66,15 +71,17 @@ class Console:
 
     def _print(self) -> None:
         self._printed = self._latest
+        text = "no prediction yet"
+        if self._latest is not None:
+            speed = f"({self._meter.rate(self._timestamp):.1f} steps/s, {self._latest.step_time * 1000:.0f} ms)"
+            text = _labels(self._latest).ljust(_LABELS_WIDTH)
+            text += speed.rjust(_WIDTH - _TIME_WIDTH - len(text))
+        self._print_line(self._timestamp, text)
+
+    def _print_line(self, timestamp: float, text: str) -> None:
         if self._stream is None:  # the shell's >&-
             return
-        line = f"{self._timestamp - (self._start or 0.0):7.1f} s  "
-        if self._latest is None:
-            line += "no prediction yet"
-        else:
-            speed = f"({self._meter.rate(self._timestamp):.1f} steps/s, {self._latest.step_time * 1000:.0f} ms)"
-            line += _labels(self._latest).ljust(_LABELS_WIDTH)
-            line += speed.rjust(_WIDTH - len(line))
+        line = f"{timestamp - (self._start or 0.0):7.1f} s  ".ljust(_TIME_WIDTH) + text
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         write_line(self._stream, (self._prefix + line).encode(encoding, "replace").decode(encoding), self._name)
 

@@ -60,18 +60,23 @@ class JsonLines:
             OutputError: The disk is full or broken.
         """
         for prediction in predictions:
-            line = json.dumps(self._record(prediction), ensure_ascii=False, allow_nan=False)
-            write_line(self._stream, line, self._name)
+            self._write_record(self._record(prediction))
+
+    def no_signal(self, seconds: float) -> None:
+        """Writes a line that says for how long there has been no picture."""
+        self._write_record({"time": _now(), "source": self._source_name, "no_signal": round(seconds, 1)})
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
         with contextlib.suppress(OSError):  # a line that write() has reported as lost
             self._stream.close()
 
+    def _write_record(self, record: dict[str, Any]) -> None:
+        write_line(self._stream, json.dumps(record, ensure_ascii=False, allow_nan=False), self._name)
+
     def _record(self, prediction: Prediction) -> dict[str, Any]:
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         return {
-            "time": now.replace("+00:00", "Z"),
+            "time": _now(),
             "timestamp": _number(prediction.timestamp, 6),
             "source": self._source_name,
             "step": prediction.step,
@@ -85,6 +90,10 @@ class JsonLines:
                 for category in prediction.top
             ],
         }
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def write_line(stream: TextIO, line: str, name: str) -> None:

@@ -154,6 +154,9 @@ class VideoFile:
         except (OSError, self._av.error.FFmpegError) as error:
             self._abandon(error)
 
+    def no_signal(self, seconds: float) -> None:
+        """Does nothing: the last picture stands until the next one."""
+
     def close(self) -> None:
         """Finishes the file; one without any picture is removed. May be called twice.
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from credentials import public_name
 from errors import PackageError, SourceError
 
 # What opens each kind of source: called with the address (a path, a number or a URL) and the Options. Imported only
@@ -115,6 +116,9 @@ def open_source(
     fps: float | None = None,
     read_timeout: float = 5.0,
     demo_seed: int = 0,
+    rotate: int = 0,
+    lores: tuple[int, int] | None = None,
+    max_exposure: float | None = None,
 ) -> Source:
     """Opens what frames are to come from.
 
@@ -127,6 +131,9 @@ def open_source(
         fps: Frames a second asked of a camera, or at which a folder of images plays.
         read_timeout: Seconds without a frame after which a live source is given up.
         demo_seed: Which film the demo shows, 0 or more.
+        rotate: Degrees clockwise by which the picture is turned: 0, 90, 180 or 270.
+        lores: (width, height) in pixels of a second, small picture for the model, if the camera can scale one.
+        max_exposure: Longest exposure in seconds, for a camera that can be told.
 
     Returns:
         The source, from which at least one frame can be read.
@@ -135,10 +142,12 @@ def open_source(
         SourceError: There is no such source, or it gives no frame.
         PackageError: The source needs a Python package that isn't installed.
     """
+    from sources.turned import turn  # here, since it imports from this file
+
     kind, address = _parse(uri)
     module, _, opener = _OPENERS[kind].partition(":")
-    options = Options(loop, width, height, fps, read_timeout, demo_seed)
-    return getattr(importlib.import_module(module), opener)(address, options)
+    options = Options(loop, width, height, fps, read_timeout, demo_seed, rotate, lores, max_exposure)
+    return turn(getattr(importlib.import_module(module), opener)(address, options), rotate)
 
 
 def find_camera() -> str:
@@ -166,21 +175,6 @@ def find_camera() -> str:
     if len(missing) == 1:
         missing.append("no USB camera is plugged in")
     raise SourceError(f"no camera found: {'; '.join(missing)}; or give --source video.mp4 or --source rtsp://...")
-
-
-def public_name(uri: str) -> str:
-    """Returns a URI as it may be shown: without user, password or anything else of a URL that can hold a secret."""
-    scheme = _SCHEME.match(uri)
-    if not scheme or scheme.group(1).lower() == "file":
-        return uri
-    authority, path = re.split(r"(?=[/?#]|$)", uri[scheme.end() :], maxsplit=1)
-    host = authority.rpartition("@")[2]
-    # A password that holds "/", "?" or "#" spreads over the whole URL: then nothing after the scheme is safe to show.
-    if "@" in path or not re.fullmatch(r"([\w.-]+|\[[\w:.%]+\])(:\d+)?", host):
-        return f"{scheme.group()}..."
-    # Some cameras want the password inside the path: /user=admin&password=secret.
-    path = re.split(r"[?#]", path)[0]
-    return scheme.group() + host + (path if re.fullmatch(r"[\w./-]*", path) else "/...")
 
 
 def _parse(uri: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 
 from errors import SourceError
 from sources import Frame, Options, Source, public_name
+from sources.link import DEFAULT_PORTS
 from sources.recording import Recording
 
 # FFmpeg and OpenCV report every damaged packet and every failed opening on stderr; the errors raised here say it in
@@ -26,10 +28,14 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     _logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # type: ignore[attr-defined]
     _logging.setLogLevel(2)  # Errors, but no warnings.
 # RTSP over TCP: over UDP lost packets smear the picture, and firewalls drop it. OpenCV has no parameter for this; the
-# variable is read at each opening, and what it says doesn't concern files or HTTP.
+# variable is read at each opening, and what it says doesn't concern files or HTTP. 4.11.0 overlooks it by mistake, but
+# tries TCP first anyway (opencv/opencv pull request 26793).
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
-# Seconds that a USB camera may hang in one read; OpenCV's 10 would outlast the read timeout.
-os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
+# Seconds that a USB camera may hang in one read; OpenCV's 10 would outlast the read timeout, and who closes it waits.
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
+# Or else OpenCV opens one video at a time, and a camera that doesn't answer keeps the others waiting. Its FFmpeg has
+# needed no such lock for years.
+os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
 
 # Frames a second where a file doesn't say, or says what can't be: FFmpeg, too, takes 25 for a stream without a rate.
 DEFAULT_FPS = 25.0
@@ -39,11 +45,12 @@ MAX_FPS = 480.0
 MAX_RAW_PIXELS = 640 * 480
 # Seconds between two tries at a source that fails at once.
 RETRY_PAUSE = 0.02
+# Seconds of such failures after which it counts as gone: pulled out, or hung up. A damaged picture is over sooner.
+GONE_AFTER = 0.5
 # Seconds for opening a stream. FFmpeg watches it for about two of them; cut short there, it is never right again.
 OPEN_TIMEOUT = 10.0
 # Seconds to find out why a stream can't be opened.
 EXPLAIN_TIMEOUT = 1.0
-_DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
 def open_video(path: str, options: Options) -> Source:
@@ -134,40 +141,57 @@ class LiveCapture:
         self._capture = capture
         self._read_timeout = read_timeout
         self._index = 0
+        self._reading = threading.Lock()
+        self._closed = False
         try:
             self._read_image()
         except SourceError:
             self.close()
             raise
 
-    def read(self) -> Frame:
-        """Blocks for the next frame, which is stamped with its arrival.
+    def read(self) -> Frame | None:
+        """Blocks for the next frame, which is stamped with its arrival; None once closed.
 
         A stream's own clock is of no use: the frames that a server had buffered come all at once.
 
         Raises:
-            SourceError: Nothing came for the read timeout.
+            SourceError: Nothing came for the read timeout, or every try failed at once for a while.
         """
         image = self._read_image()
+        if image is None:
+            return None
         self._index += 1
         return Frame(image, time.monotonic(), self._index - 1)
 
     def close(self) -> None:
-        """Releases the camera; may be called twice."""
-        self._capture.release()
+        """Releases the camera; may be called twice, and while another thread reads, which then does it."""
+        self._closed = True
+        self._release_unless_reading()
 
-    def _read_image(self) -> np.ndarray:
-        deadline = time.monotonic() + self._read_timeout
-        while True:
+    def _release_unless_reading(self) -> None:
+        if self._reading.acquire(blocking=False):
+            self._capture.release()
+            self._reading.release()
+
+    def _read_image(self) -> np.ndarray | None:
+        begun = failing_since = time.monotonic()
+        while not self._closed:
             asked = time.monotonic()
-            delivered, image = self._capture.read()
+            with self._reading:
+                delivered, image = self._capture.read()
+            if self._closed:
+                self._release_unless_reading()
+                return None
             now = time.monotonic()
             # FFmpeg calls a frame delivered that it gave up waiting for: it is an old one.
             if delivered and now - asked < self._read_timeout:
                 return image
-            if now >= deadline:
-                raise SourceError(f"no frame from {self.name} for {self._read_timeout:g} s; check its cable or network")
+            if now - asked > RETRY_PAUSE:  # a pause in the stream, not an end
+                failing_since = now
+            if now - failing_since >= GONE_AFTER or now - begun >= self._read_timeout:
+                raise SourceError(f"no frame from {self.name} for {now - begun:.1f} s; check its cable or network")
             time.sleep(RETRY_PAUSE)
+        return None
 
 
 def list_usb_cameras(root: str = "/sys/class/video4linux") -> list[tuple[int, str]]:
@@ -219,7 +243,7 @@ def _explain(url: str) -> str:
     """Finds out why a URL can't be opened, which FFmpeg doesn't tell."""
     try:
         parts = urlsplit(url)
-        address = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+        address = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
         socket.create_connection(address, EXPLAIN_TIMEOUT).close()
     except ValueError:
         return "the address is malformed; write it as rtsp://user:password@host:port/path"

@@ -1,9 +1,13 @@
-"""An HTTP camera on this machine, which also stalls and hangs up."""
+"""An HTTP camera on this machine, which also stalls, freezes and hangs up.
+
+Run as a program, it is a camera that can be killed: python http_camera.py [PORT] prints its port, then serves.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import http.server
+import sys
 import threading
 
 import cv2
@@ -11,7 +15,10 @@ import numpy as np
 
 
 class Camera(http.server.BaseHTTPRequestHandler):
-    """/cam gives frames for ever, /stall stops after 20 and keeps the line, /close hangs up, /file is a video."""
+    """/cam gives frames for ever, /stall stops after 20 and keeps the line, /freeze repeats the twentieth for ever.
+
+    /close hangs up after 20, /file.avi is a video.
+    """
 
     def do_GET(self):  # noqa: N802
         if self.path == "/file.avi":
@@ -19,7 +26,7 @@ class Camera(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(self.server.video)))
             self.end_headers()
             self.wfile.write(self.server.video)
-        elif self.path.split("?")[0] in ("/cam", "/stall", "/close"):
+        elif self.path.split("?")[0] in ("/cam", "/stall", "/freeze", "/close"):
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
             self.end_headers()
@@ -37,7 +44,7 @@ class Camera(http.server.BaseHTTPRequestHandler):
                 return
             # The left half tells the count, so that a reader can see which frame it got.
             image = np.zeros((48, 64, 3), np.uint8)
-            image[:, :32] = 10 * (count % 20)
+            image[:, :32] = 10 * (min(count, 20) if self.path == "/freeze" else count % 20)
             jpeg = cv2.imencode(".jpg", image)[1].tobytes()
             head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
             try:
@@ -51,13 +58,14 @@ class Camera(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(video: bytes = b""):
-    """Serves on a free port of this machine.
+def serving(video: bytes = b"", port: int = 0):
+    """Serves on a port of this machine.
 
     Args:
         video: What /file.avi holds.
+        port: 0 takes a free one.
     """
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Camera)
     server.video = video
     server.stopped = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -71,3 +79,9 @@ def serving(video: bytes = b""):
 
 def address(server, path):
     return f"http://127.0.0.1:{server.server_address[1]}{path}"
+
+
+if __name__ == "__main__":
+    with serving(port=int(sys.argv[1]) if len(sys.argv) > 1 else 0) as running:
+        print(running.server_address[1], flush=True)
+        threading.Event().wait()

@@ -50,6 +50,7 @@ def test_the_command_line_wins_over_the_file(config):
 def test_every_flag_can_stand_in_the_file(config):
     flags = {
         "source": '"a.mp4"', "demo-seed": "3", "loop": "true", "width": "320", "height": "240", "camera-fps": "15.0",
+        "rotate": "90", "max-exposure": "0.01", "retry": "3", "read-timeout": "2.5", "mirror": "true",
         "duration": "9.5",
         "max-frames": "7", "model": '"m"', "labels": '"l"', "runtime": '"tflite"', "threads": "2", "sample-fps": "2.5",
         "fit": '"pad"', "top-k": "4", "threshold": "0.5", "allow": '["yoga"]', "deny": '["zumba"]',

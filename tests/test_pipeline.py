@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,3 +199,36 @@ def test_rates_are_measured_by_timestamps():
 
         assert pipeline.camera_fps == pytest.approx(30, rel=0.01)
         assert pipeline.sample_fps == pytest.approx(5, rel=0.01)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_the_model_is_given_the_small_picture_where_the_camera_made_one(live):
+    class TwoStreams(Camera):
+        def read(self):
+            frame = super().read()
+            return None if frame is None else replace(frame, lores=np.ones((2, 2, 3), np.uint8))
+
+    seen = []
+    model = Model()
+    model.step, step = lambda image, timestamp: seen.append(image.shape) or step(image, timestamp), model.step
+    with open_pipeline(TwoStreams(live, frames=20), model, Pace(5)) as pipeline:
+        frames, _ = drain(pipeline)
+
+    assert set(seen) == {(2, 2, 3)}
+    assert frames[0].image.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("live, resets", [(True, 1), (False, 0)])
+def test_a_camera_that_was_away_for_longer_than_the_memory_is_a_new_stream(live, resets):
+    class Gap(Camera):
+        def read(self):
+            frame = super().read()
+            if frame is None or frame.index < 10:
+                return frame
+            return replace(frame, timestamp=frame.timestamp + 5)
+
+    model = Model()
+    with open_pipeline(Gap(live, frames=20), model, Pace(5), forget_after=2.4 if live else None) as pipeline:
+        drain(pipeline)
+
+    assert model.resets == resets

@@ -1,0 +1,75 @@
+"""What can be told of a camera without opening it, and how a blocked connection is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+
+import pytest
+from camera_process import HTTP_CAMERA, RTSP_CAMERA, Server
+
+from sources.link import DeviceLink, Link, NetworkLink, link_to
+
+
+@pytest.fixture(params=[RTSP_CAMERA, HTTP_CAMERA], ids=["rtsp", "http"])
+def server(request):
+    camera = Server(request.param)
+    yield camera
+    camera.kill()
+
+
+def test_a_server_answers_unless_it_is_stopped_or_dead(server):
+    link = link_to(server.url)
+    assert not link.answers()  # nobody has looked the address up yet
+    link.prepare()
+    assert link.answers()
+    server.send(signal.SIGSTOP)
+    assert not link.answers()
+    server.send(signal.SIGCONT)
+    assert link.answers()
+    server.kill()
+    assert not link.answers()
+
+
+def test_cutting_a_link_leaves_other_connections_alone():
+    with socket.create_server(("127.0.0.1", 0)) as camera, socket.create_server(("127.0.0.1", 0)) as other:
+        link = NetworkLink(f"http://127.0.0.1:{camera.getsockname()[1]}/")
+        link.prepare()
+        with contextlib.ExitStack() as stack:
+            ours = [stack.enter_context(socket.create_connection(end.getsockname())) for end in (camera, other)]
+            for connection in ours:
+                connection.settimeout(0.2)
+            before = set(os.listdir("/proc/self/fd"))
+            link.cut()
+            assert set(os.listdir("/proc/self/fd")) == before
+            assert ours[0].recv(1) == b""
+            with pytest.raises(socket.timeout):
+                ours[1].recv(1)
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        ("csi", Link),
+        ("csi:1", Link),
+        ("usb:0", DeviceLink),
+        ("usb", DeviceLink),
+        ("/dev/video3", DeviceLink),
+        ("rtsp://host/cam", NetworkLink),
+        ("HTTPS://host/cam", NetworkLink),
+        ("film.mp4", type(None)),
+        ("demo", type(None)),
+    ],
+)
+def test_every_kind_of_camera_has_its_link(uri, kind):
+    assert type(link_to(uri)) is kind
+
+
+@pytest.mark.parametrize("url", ["rtsp://[::1/cam", "http://host:port/", "rtsp:///cam"])
+def test_a_malformed_url_has_a_link_that_never_answers(url):
+    link = link_to(url)
+    link.prepare()
+    assert not link.answers()
+    link.cut()
