@@ -77,6 +77,17 @@ def movinet_se_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The demo's MoViNet A0 with squeeze-and-excitation: int8 weights, float arithmetic, 7 classes. Always here."""
+    return ROOT / "models" / "movinet_a0_demo.tflite"
+
+
+@pytest.fixture(scope="session")
+def demo_labels() -> Path:
+    return ROOT / "labels" / "movinet_a0_demo.txt"
+
+
+@pytest.fixture(scope="session")
 def carving_ice_video() -> Path:
     """4.4 s of the Kinetics-600 class "carving ice"."""
     return _shared("videos/carving_ice.mp4")

@@ -21,8 +21,10 @@ from hypothesis import strategies as st  # noqa: E402
 
 from compiler import compile_graph  # noqa: E402
 from compiler.graph import load, save  # noqa: E402
+from compiler.pools import add_horizons  # noqa: E402
 from errors import NotUnderstood, PackageError  # noqa: E402
 from runtime import RUNTIMES, choose_runtime  # noqa: E402
+from sources.play import Play  # noqa: E402
 from video_classifier import VideoClassifier  # noqa: E402
 
 FRAMES = 8
@@ -172,6 +174,24 @@ def test_other_networks_are_compiled_right_or_refused(model: str, meant: str) ->
         return
     for name in HERE:
         assert_close(run(result, frames, name), run((data / f"{meant}.tflite").read_bytes(), frames, "litert"))
+
+
+@pytest.mark.parametrize("horizons", [False, True])
+def test_the_demo_model_says_the_same_of_its_film(demo_model: Path, runtime: str, horizons: bool) -> None:
+    """Weights of 8 bits, borders of five dimensions; fresh, and after 100 steps in which the figure does many things."""
+    source = demo_model.read_bytes()
+    graph = compile_graph(load(source))
+    if horizons:
+        add_horizons(graph)
+    result = save(graph)
+    play = Play(2, seconds=(2.0, 3.0))
+    pictures = [play.draw(number / 5, 172, 172)[..., ::-1] for number in range(110)]
+    frames = np.array(pictures, np.float32) / 255
+
+    expected = run(source, frames, runtime)
+    assert expected.std(axis=0).min() > 0.1  # not for ever the same
+    assert_close(run(result, frames, runtime), expected)
+    assert len(result) <= len(source)
 
 
 def test_two_signatures_are_refused() -> None:

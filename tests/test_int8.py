@@ -39,6 +39,7 @@ from errors import NotUnderstood  # noqa: E402
 from memory import Memory  # noqa: E402
 from runtime import choose_runtime  # noqa: E402
 from signature import read_signature  # noqa: E402
+from video_classifier import VideoClassifier  # noqa: E402
 
 FRAMES = 8
 SEEDS = st.integers(0, 999)
@@ -123,6 +124,24 @@ def test_its_pools_are_found_and_take_two_horizons(recipe: Recipe, seed: int) ->
 def test_sources_that_compute_in_float_are_refused(storage: str) -> None:
     with pytest.raises(NotUnderstood, match="not 8-bit integers"):
         compiled(make(Recipe(TWO_LAYERS, storage=storage), 1))
+
+
+def test_the_demo_model_is_refused_and_runs_in_float(
+    demo_model: Path, demo_labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights are 8-bit integers, its activations real numbers."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # nothing remembered: each says what it does
+    source = demo_model.read_bytes()
+    with pytest.raises(NotUnderstood, match="not 8-bit integers"):
+        compiled(source)
+    picture = np.random.default_rng(1).integers(0, 256, (172, 172, 3), np.uint8)
+    logits = {}
+    for precision, word in (("source", ""), ("int8", "not compiled"), ("auto", "compiled to float")):
+        with VideoClassifier(demo_model, demo_labels, runtime="litert", threads=1, precision=precision) as classifier:
+            assert word in " ".join(classifier.notes)
+            logits[precision] = classifier.step(picture).logits
+    np.testing.assert_array_equal(logits["int8"], logits["source"])  # the file as it is
+    np.testing.assert_allclose(logits["auto"], logits["source"], atol=1e-4 * np.abs(logits["source"]).max())
 
 
 def test_other_networks_are_compiled_right_or_refused(runtime: str) -> None:

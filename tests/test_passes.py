@@ -599,8 +599,8 @@ def test_float32_weights_stay_float32(runtime: str) -> None:
 # --- the whole
 
 
-@pytest.mark.parametrize("name", ["movinet_model", "movinet_se_model"])
-def test_published_models_compute_what_they_stand_for(name: str, runtime: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("name", ["movinet_model", "movinet_se_model", "demo_model"])
+def test_real_models_compute_what_they_stand_for(name: str, runtime: str, request: pytest.FixtureRequest) -> None:
     """All passes against the first one alone: 30 frames, states carried."""
     path: Path = request.getfixturevalue(name)
     content = path.read_bytes()
@@ -613,8 +613,8 @@ def test_published_models_compute_what_they_stand_for(name: str, runtime: str, r
     assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", ["movinet_model", "movinet_se_model"])
-def test_published_models_are_taken_whole_by_xnnpack(name: str, runtime: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("name", ["movinet_model", "movinet_se_model", "demo_model"])
+def test_real_models_are_taken_whole_by_xnnpack(name: str, runtime: str, request: pytest.FixtureRequest) -> None:
     content = save(compile_graph(load(request.getfixturevalue(name).read_bytes())))
     interpreter = choose_runtime(runtime).interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()

@@ -15,7 +15,7 @@ import pytest
 from models.registry import registry
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDED = ["libgl1", "libglib2.0-0", "libsm6", "libxext6"]
+NEEDED = ["libgl1", "libglib2.0-0", "libsm6", "libxext6", "libxss1"]
 SUGGESTION = "python3 classify.py --model movinet_a0_int8.tflite"
 
 # Stand-ins that keep their facts in files beside them: which packages are installed, which apt knows, what was called.
@@ -190,11 +190,11 @@ def test_missing_libraries_are_installed_after_updating_the_lists(home: Home) ->
     assert result.returncode == 0, result.stderr
     update, install = home.calls().splitlines()
     assert update.startswith("update")
-    assert install.split()[-3:] == ["libglib2.0-0", "libsm6", "libxext6"]
+    assert install.split()[-4:] == ["libglib2.0-0", "libsm6", "libxext6", "libxss1"]
 
 
 def test_newer_debian_has_another_name_for_glib(home: Home) -> None:
-    home.fact("installed", "libgl1", "libsm6", "libxext6")
+    home.fact("installed", "libgl1", "libsm6", "libxext6", "libxss1")
     home.fact("available", "libglib2.0-0t64")
     assert home.run("--yes").returncode == 0
     assert home.calls().split()[-1] == "libglib2.0-0t64"

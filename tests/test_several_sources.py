@@ -44,8 +44,8 @@ def test_each_source_has_its_own_labels_and_names_them(run, videos, tmp_path):  
     assert delivered and grid.shape == (720, 1280, 3)
     recorded.set(cv2.CAP_PROP_POS_FRAMES, 30)
     _, grid = recorded.read()
-    left, right = grid[360, 100:500].mean(axis=0), grid[360, 740:1100].mean(axis=0)
-    assert left[2] > 150 > left[0] and right[0] > 150 > right[2]  # BGR: red on the left, blue on the right
+    left, right = grid[300, 60:580].mean(axis=0), grid[300, 700:1220].mean(axis=0)
+    assert left[2] > 1.5 * left[0] and right[0] > 1.5 * right[2]  # BGR: red on the left, blue on the right
 
 
 def test_a_source_that_ends_leaves_the_others_running(run, videos, tmp_path):  # noqa: F811
