@@ -29,10 +29,9 @@ import statistics
 import threading
 import time
 from argparse import Namespace
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Callable, Iterator, Sequence, TypeVar
+from typing import Callable, Sequence
 
 import numpy as np
 
@@ -42,23 +41,27 @@ import startup
 from errors import OutputError, SourceError, UserError
 from grid import tile
 from notify import Notifier
+from opening import (
+    await_camera,
+    open_classifier,
+    open_pace,
+    open_recorder,
+    open_sinks,
+    open_sources,
+    open_view,
+    wait_for,
+)
 from options import parse_options
-from pace import Pace
-from pipeline import InferenceWorker, open_pipeline
+from pipeline import InferenceWorker
 from signals import Signals
 from sinks import Sink
 from sinks.awake import keep_awake
-from sinks.console import Console
-from sinks.jsonl import JsonLines
 from sinks.snapshot import save_snapshot
-from sinks.video_file import VideoFile
 from sinks.viewer import Viewer, open_viewer
-from sources import Frame, Source, find_camera, open_source
+from sources import Frame
 from sources.clock import Clock
-from sources.link import link_to
-from sources.paced import Paced
-from sources.reconnecting import keep_open
 from thermal import Cooling
+from utils import say
 from video_classifier import Prediction, VideoClassifier
 from view import View
 
@@ -66,15 +69,7 @@ _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every publishe
 _WAIT = 0.02  # seconds that the main thread waits for a frame before it looks at keys and signals
 _LATE = 0.1  # seconds that a file's picture may lag before frames go unshown
 _MESSAGE_TIME = 2.0  # seconds that a message stays on the picture
-_LOOK_AGAIN = 2.0  # seconds between two looks for a camera that --retry waits for
 _OUTAGE_PERIOD = 1.0  # seconds between two reports of a camera that gives no picture
-
-T = TypeVar("T")
-
-
-def say(text: str) -> None:
-    """Prints one line for the person at the terminal; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 class CaptureLoop:
@@ -304,8 +299,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run(options: Namespace, signals: Signals) -> None:
     notifier = Notifier()  # first: before anything can start a child process
     tell_waiting = partial(notifier.beat, 0, "waiting for the camera", waiting=True)
-    name, uris, note = _wait_for(
-        lambda: startup.choose(options.model, options.source, lambda: _find_camera(options.retry)), tell_waiting
+    name, uris, note = wait_for(
+        lambda: startup.choose(options.model, options.source, lambda: await_camera(options.retry)), tell_waiting
     )
     if note:
         say(note)
@@ -321,30 +316,30 @@ def _run(options: Namespace, signals: Signals) -> None:
         if window is not None:
             stack.callback(window.close)
             stack.enter_context(keep_awake())
-        classifiers = [stack.enter_context(_open_classifier(model, labels, memory, options)) for _ in uris]
+        classifiers = [stack.enter_context(open_classifier(model, labels, memory, options)) for _ in uris]
         _describe(model, classifiers[0], fps)
         lores = classifiers[0].input_size[::-1]
-        sources = _wait_for(
-            lambda: _open_sources(uris, lores, options),
-            lambda: notifier.beat(0, "waiting for the camera", waiting=True),
-        )
+        sources = wait_for(lambda: open_sources(uris, lores, options), tell_waiting)
         say(f"source{'s' * (len(sources) > 1)}: {', '.join(source.name for source in sources)}")
         worker = stack.enter_context(InferenceWorker()) if len(sources) > 1 else None
         cooling = Cooling()  # one for all: they share the inference thread and the board
         views = []
         for source, classifier in zip(sources, classifiers):
-            pace = _open_pace(fps, source, classifier, len(sources), cooling, options)
-            views.append(_open_view(source, classifier, pace, worker, options, stack))
+            pace = open_pace(fps, source, classifier, len(sources), cooling, options)
+            views.append(open_view(source, classifier, pace, worker, options, stack))
         for view, source in zip(views, sources):
             view.sinks += [
-                stack.enter_context(contextlib.closing(s)) for s in _open_sinks(options, source, window, view.name)
+                stack.enter_context(contextlib.closing(s)) for s in open_sinks(options, source, window, view.name)
             ]
-        shared = [stack.enter_context(contextlib.closing(sink)) for sink in _open_recorder(options, sources)]
+        recorder = open_recorder(options, sources[0].fps)
+        if recorder is not None:
+            say(f"recording: {recorder.path}")
+            stack.enter_context(contextlib.closing(recorder))
         loop = CaptureLoop(
             views,
             signals.stop,
             window,
-            shared,
+            [] if recorder is None else [recorder],
             draw=window is not None or options.record is not None,
             paced=window is not None and not sources[0].live,
             snapshots=options.snapshots,
@@ -356,158 +351,11 @@ def _run(options: Namespace, signals: Signals) -> None:
         _summarize(view)
 
 
-def _find_camera(retries: int | None) -> str:
-    """Finds the camera; looks again, every two seconds, as often as --retry says."""
-    for _ in range(retries or 0):
-        with contextlib.suppress(SourceError):
-            return find_camera()
-        time.sleep(_LOOK_AGAIN)
-    return find_camera()
-
-
 def _describe(model: Path, classifier: VideoClassifier, fps: float) -> None:
     threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
     say(f"model: {model.name} on {classifier.runtime}, {threads}, {fps:g} frames a second")
     for note in classifier.notes:
         say(f"model: {note}")
-
-
-def _open_sources(uris: Sequence[str], lores: tuple[int, int], options: Namespace) -> list[Source]:
-    """Opens all, or none. Files beside other sources play in real time.
-
-    Args:
-        uris: What to open.
-        lores: (width, height) in pixels of the model's picture, for cameras that can scale one themselves.
-        options: The command line's.
-    """
-    opened: list[Source] = []
-    try:
-        for uri in uris:
-            opened.append(_open_source(uri, lores, options))
-    except BaseException:
-        for source in opened:
-            source.close()
-        raise
-    return opened if len(opened) == 1 else [source if source.live else Paced(source) for source in opened]
-
-
-def _open_pace(
-    fps: float, source: Source, classifier: VideoClassifier, sources: int, cooling: Cooling, options: Namespace
-) -> Pace:
-    """A file is seen whole, at the model's rate, however hot or busy the machine is."""
-    return Pace(
-        fps,
-        idle=options.idle,
-        max_cpu=options.max_cpu / sources if options.max_cpu and source.live else None,
-        threads=classifier.threads,
-        cooling=cooling if source.live else None,
-    )
-
-
-def _open_view(
-    source: Source,
-    classifier: VideoClassifier,
-    pace: Pace,
-    worker: InferenceWorker | None,
-    options: Namespace,
-    stack: contextlib.ExitStack,
-) -> View:
-    pipeline = open_pipeline(
-        source,
-        classifier,
-        pace,
-        duration=options.duration,
-        max_frames=options.max_frames,
-        forget_after=options.memory if source.live else None,
-        worker=worker,
-    )
-    return View(
-        stack.enter_context(pipeline),
-        fit=options.fit,
-        wanted_fps=pace.fps,
-        mirror=options.mirror,
-        name=source.name if worker is not None else "",
-        truth=_truth(source, classifier),
-        outage=getattr(source, "outage", None),
-    )
-
-
-def _open_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
-    return VideoClassifier(
-        model,
-        labels,
-        threads=options.threads,
-        runtime=options.runtime,
-        top_k=options.top_k,
-        threshold=options.threshold,
-        allow=options.allow,
-        deny=options.deny,
-        memory=memory,
-        precision=options.precision if options.compile else "source",
-        fit=options.fit,
-        channel_order="bgr",
-    )
-
-
-def _open_source(uri: str, lores: tuple[int, int], options: Namespace) -> Source:
-    """Opens a source; a camera is opened again whenever it fails."""
-
-    def open_once() -> Source:
-        return open_source(
-            uri,
-            loop=options.loop,
-            width=options.width,
-            height=options.height,
-            fps=options.camera_fps,
-            read_timeout=options.read_timeout,
-            demo_seed=options.demo_seed,
-            rotate=options.rotate,
-            lores=lores,
-            max_exposure=options.max_exposure,
-        )
-
-    link = link_to(uri)
-    if link is None:
-        return open_once()
-    return keep_open(open_once, link, retries=options.retry, read_timeout=options.read_timeout)
-
-
-def _truth(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:
-    """Returns what tells the true label at a timestamp, if the source knows it and the model has such labels."""
-    truth = getattr(source, "truth", None)
-    return truth if truth is not None and set(source.actions) <= set(classifier.labels) else None
-
-
-def _open_recorder(options: Namespace, sources: Sequence[Source]) -> Iterator[Sink]:
-    if options.record is not None:
-        recorder = VideoFile(options.record, sources[0].fps, options.record_limit)
-        say(f"recording: {recorder.path}")
-        yield recorder
-
-
-def _open_sinks(options: Namespace, source: Source, window: Viewer | None, name: str) -> Iterator[Sink]:
-    """Opens the outputs of one source."""
-    if options.jsonl is not None:
-        yield JsonLines(options.jsonl, source.name)
-    if window is None and options.jsonl != "-":
-        yield Console(name=name)
-
-
-def _wait_for(work: Callable[[], T], meanwhile: Callable[[], object] = lambda: None) -> T:
-    """Runs work that may block in a driver for seconds in a thread, so that signals are heard meanwhile."""
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="open", daemon=True).start()
-    while not done.done():
-        meanwhile()
-        time.sleep(_WAIT)
-    return done.result()
 
 
 def _summarize(view: View) -> None:

@@ -1,9 +1,10 @@
-"""Small pure helpers that several rooms share: labels, the rate meter, fitting a frame, writing a file whole."""
+"""Small helpers that several rooms share: labels, the rate meter, fitting a frame, writing a file whole."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections import deque
@@ -15,6 +16,11 @@ import numpy as np
 from errors import ModelError, OutputError
 
 FITS = ("crop", "stretch", "pad")
+
+
+def say(text: str) -> None:
+    """Prints one line for the person at the terminal; standard output is for results."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def read_labels(path: str | os.PathLike[str]) -> list[str]:

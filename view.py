@@ -102,7 +102,7 @@ class View:
         status.pace = self.pipeline.note
         status.truth = self._truth(self.frame.timestamp) if self._truth is not None else ""
         image = cv2.flip(self.frame.image, 1) if self._mirror else self.frame.image
-        return draw_overlay(image, prediction, status, fit_box(*image.shape[:2], self._fit))
+        return draw_overlay(image, prediction, status, fit_box(image.shape[0], image.shape[1], self._fit))
 
     def reset(self) -> None:
         """Forgets the stream."""

@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import classify  # noqa: E402
+import opening  # noqa: E402
 from video_classifier import VideoClassifier  # noqa: E402
 
 
@@ -26,6 +27,6 @@ class HangingClassifier(VideoClassifier):
         return super().step(frame, timestamp)
 
 
-classify.VideoClassifier = HangingClassifier
+opening.VideoClassifier = HangingClassifier
 if __name__ == "__main__":
     sys.exit(classify.main(sys.argv[2:]))

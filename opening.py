@@ -1,0 +1,179 @@
+"""Opens what the command line asks for: models, sources, outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from argparse import Namespace
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Callable, Iterator, Sequence, TypeVar
+
+from errors import SourceError
+from pace import Pace
+from pipeline import InferenceWorker, open_pipeline
+from sinks import Sink
+from sinks.console import Console
+from sinks.jsonl import JsonLines
+from sinks.video_file import VideoFile
+from sinks.viewer import Viewer
+from sources import Source, find_camera, open_source
+from sources.link import link_to
+from sources.paced import Paced
+from sources.reconnecting import keep_open
+from thermal import Cooling
+from video_classifier import VideoClassifier
+from view import View
+
+_LOOK_AGAIN = 2.0  # seconds between two looks for a camera that --retry waits for
+_WAIT = 0.02  # seconds between two looks at what runs in a thread
+
+T = TypeVar("T")
+
+
+def open_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
+    """Loads a model; `memory` in frames."""
+    return VideoClassifier(
+        model,
+        labels,
+        threads=options.threads,
+        runtime=options.runtime,
+        top_k=options.top_k,
+        threshold=options.threshold,
+        allow=options.allow,
+        deny=options.deny,
+        memory=memory,
+        precision=options.precision if options.compile else "source",
+        fit=options.fit,
+        channel_order="bgr",
+    )
+
+
+def open_sources(uris: Sequence[str], lores: tuple[int, int], options: Namespace) -> list[Source]:
+    """Opens all, or none. Files beside other sources play in real time.
+
+    Args:
+        uris: What to open.
+        lores: (width, height) in pixels of the model's picture, for cameras that can scale one themselves.
+        options: The command line's.
+    """
+    opened: list[Source] = []
+    try:
+        for uri in uris:
+            opened.append(_open_source(uri, lores, options))
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened if len(opened) == 1 else [source if source.live else Paced(source) for source in opened]
+
+
+def _open_source(uri: str, lores: tuple[int, int], options: Namespace) -> Source:
+    """Opens a source; a camera is opened again whenever it fails."""
+
+    def open_once() -> Source:
+        return open_source(
+            uri,
+            loop=options.loop,
+            width=options.width,
+            height=options.height,
+            fps=options.camera_fps,
+            read_timeout=options.read_timeout,
+            demo_seed=options.demo_seed,
+            rotate=options.rotate,
+            lores=lores,
+            max_exposure=options.max_exposure,
+        )
+
+    link = link_to(uri)
+    if link is None:
+        return open_once()
+    return keep_open(open_once, link, retries=options.retry, read_timeout=options.read_timeout)
+
+
+def open_pace(
+    fps: float, source: Source, classifier: VideoClassifier, sources: int, cooling: Cooling, options: Namespace
+) -> Pace:
+    """A file is seen whole, at the model's rate, however hot or busy the machine is."""
+    return Pace(
+        fps,
+        idle=options.idle,
+        max_cpu=options.max_cpu / sources if options.max_cpu and source.live else None,
+        threads=classifier.threads,
+        cooling=cooling if source.live else None,
+    )
+
+
+def open_view(
+    source: Source,
+    classifier: VideoClassifier,
+    pace: Pace,
+    worker: InferenceWorker | None,
+    options: Namespace,
+    stack: contextlib.ExitStack,
+) -> View:
+    """Starts a source's threads, which end with the stack."""
+    pipeline = open_pipeline(
+        source,
+        classifier,
+        pace,
+        duration=options.duration,
+        max_frames=options.max_frames,
+        forget_after=options.memory if source.live else None,
+        worker=worker,
+    )
+    return View(
+        stack.enter_context(pipeline),
+        fit=options.fit,
+        wanted_fps=pace.fps,
+        mirror=options.mirror,
+        name=source.name if worker is not None else "",
+        truth=_truth(source, classifier),
+        outage=getattr(source, "outage", None),
+    )
+
+
+def _truth(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:
+    """Returns what tells the true label at a timestamp, if the source knows it and the model has such labels."""
+    truth = getattr(source, "truth", None)
+    return truth if truth is not None and set(source.actions) <= set(classifier.labels) else None
+
+
+def open_recorder(options: Namespace, fps: float | None) -> VideoFile | None:
+    """Opens the recording, if one is wanted, at about this many frames a second."""
+    return None if options.record is None else VideoFile(options.record, fps, options.record_limit)
+
+
+def open_sinks(options: Namespace, source: Source, window: Viewer | None, name: str) -> Iterator[Sink]:
+    """Opens the outputs of one source."""
+    if options.jsonl is not None:
+        yield JsonLines(options.jsonl, source.name)
+    if window is None and options.jsonl != "-":
+        yield Console(name=name)
+
+
+def await_camera(retries: int | None) -> str:
+    """Finds the camera; looks again, every two seconds, as often as --retry says."""
+    for _ in range(retries or 0):
+        with contextlib.suppress(SourceError):
+            return find_camera()
+        time.sleep(_LOOK_AGAIN)
+    return find_camera()
+
+
+def wait_for(work: Callable[[], T], meanwhile: Callable[[], object] = lambda: None) -> T:
+    """Runs work that may block in a driver for seconds in a thread, so that signals are heard meanwhile."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="open", daemon=True).start()
+    while not done.done():
+        meanwhile()
+        time.sleep(_WAIT)
+    return done.result()
