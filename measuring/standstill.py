@@ -76,12 +76,12 @@ class MeteredWindow:
 
 def show_in_one_thread(window: MeteredWindow, model: SlowModel, seconds: float) -> None:
     """Reads, steps and shows in turn."""
-    camera, sampler, prediction = DrawnCamera(), Pace(_SAMPLE_FPS), None
+    camera, pace, prediction = DrawnCamera(), Pace(_SAMPLE_FPS), None
     status = Status(camera_fps=0.0, sample_fps=0.0, wanted_fps=_SAMPLE_FPS, warming_up=False)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         frame = camera.read()
-        if sampler.due(frame.timestamp):
+        if pace.due(frame):
             prediction = model.step(frame.image, frame.timestamp)
         window.show(draw_overlay(frame.image, prediction, status, fit_box(*SIZE, "crop")))
         window.poll()

@@ -36,6 +36,9 @@ class LabelMeter:
         """Takes what was shown."""
         self.ages += [time.monotonic() - prediction.timestamp for prediction in predictions]
 
+    def no_signal(self, seconds: float) -> None:
+        """Never told: the drawn camera doesn't fail."""
+
     def close(self) -> None:
         """Has nothing to release."""
 
