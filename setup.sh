@@ -244,6 +244,7 @@ suggest() {
   cat <<'END'
   python3 classify.py --model movinet_a0_int8.tflite                      # what the camera sees
   python3 classify.py --model movinet_a0_int8.tflite --source video.mp4   # a video file instead
+  python3 classify.py --source demo                                       # a drawn figure: needs no camera, no network
   python3 classify.py --help
 END
 }
