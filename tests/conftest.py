@@ -27,6 +27,9 @@ def _usable(name: str) -> bool:
     return True
 
 
+INSTALLED = [name for name in RUNTIMES if name != "auto" and _usable(name)]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keeps what the program remembers (compiled models, thread counts) out of the user's cache."""
@@ -35,7 +38,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=[name for name in RUNTIMES if name != "auto" and _usable(name)])
+@pytest.fixture(scope="session", params=INSTALLED)
 def runtime(request: pytest.FixtureRequest) -> str:
     """The name of each runtime that is installed and works here, in turn."""
     return request.param

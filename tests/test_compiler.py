@@ -178,7 +178,7 @@ def test_other_networks_are_compiled_right_or_refused(model: str, meant: str) ->
 
 @pytest.mark.parametrize("horizons", [False, True])
 def test_the_demo_model_says_the_same_of_its_film(demo_model: Path, runtime: str, horizons: bool) -> None:
-    """Weights of 8 bits, borders of five dimensions; fresh, and after 100 steps in which the figure does many things."""
+    """Weights of 8 bits, borders of five dimensions; fresh, and after 100 steps of changing actions."""
     source = demo_model.read_bytes()
     graph = compile_graph(load(source))
     if horizons:

@@ -98,7 +98,8 @@ def test_compiled_pools_may_share_a_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fixture", "pools", "rounded"), [("movinet_model", 1, True), ("movinet_se_model", 16, True), ("demo_model", 16, False)]
+    ("fixture", "pools", "rounded"),
+    [("movinet_model", 1, True), ("movinet_se_model", 16, True), ("demo_model", 16, False)],
 )
 def test_pools_of_real_files_are_found(fixture: str, pools: int, rounded: bool, request: pytest.FixtureRequest) -> None:
     content = request.getfixturevalue(fixture).read_bytes()
