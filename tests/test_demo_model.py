@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def classifier(demo_model: Path, demo_labels: Path) -> Iterator[Callable[..., Vi
     opened = []
 
     def open_one(**options: object) -> VideoClassifier:
-        asked = {"memory": WINDOW, "precision": "auto", "channel_order": "bgr", "threads": 1, **options}
+        asked: dict[str, Any] = {"memory": WINDOW, "precision": "auto", "channel_order": "bgr", "threads": 1, **options}
         opened.append(VideoClassifier(demo_model, demo_labels, **asked))
         return opened[-1]
 
