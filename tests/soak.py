@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from soaking.camera import ROUND_TIME, SCENE_TIME, SIZE, scene_at
-from soaking.report import PERIOD, Fault, Record, Sample, Step, judge, plot
+from soaking.report import PERIOD, SETTLING, Fault, Record, Sample, Step, judge, plot
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "data"
@@ -167,17 +167,15 @@ class Soak:
         end = time.monotonic() + seconds
         record.first_round = self._undisturbed_round()
         last_begin = end - ROUND_TIME - 2 * SCENE_TIME - 2  # 2 s for the last acts
-        half = (time.monotonic() + last_begin) / 2
-        waiting, begun = self._shuffled(kinds), None
+        begin = min((time.monotonic() + last_begin) / 2, record.samples[0].time + SETTLING)
+        waiting: list[str] = []
         while time.monotonic() < last_begin and not self._ended():
-            if begun is None and (not waiting or time.monotonic() > half):
-                begun = time.monotonic()
             self._pass(min(self._random.uniform(*CALM), last_begin - time.monotonic()))
             waiting = waiting or self._shuffled(kinds)
             if waiting and time.monotonic() < last_begin:
                 self._inject(waiting.pop())
         record.last_round = self._undisturbed_round()
-        record.measured = (begun if begun is not None else record.first_round, time.monotonic())
+        record.measured = (begin, time.monotonic())
         if not self._ended():
             self._fill_the_disk()
             self._let_the_reader_go()
@@ -288,6 +286,7 @@ def soak(
         stack.callback(run.program.process.wait)
         stack.callback(run.program.process.kill)
         run.run(seconds, kinds)
+    run.record.forgetful = not any("memory is not bounded" in line for line in run.program.messages)
     tracebacks = sum(line.startswith("Traceback") for line in run.program.messages)
     if tracebacks:
         run.record.errors.append(f"{tracebacks} tracebacks; its last words: {run.program.messages[-1]}")
