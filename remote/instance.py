@@ -1,0 +1,131 @@
+"""The running program, as those see it who sit elsewhere: facts to read and commands to give.
+
+The Unix socket, the web page and MQTT each have threads of their own and share one Instance. The main loop alone
+changes the program: it publishes facts and obeys commands between two frames.
+"""
+
+from __future__ import annotations
+
+import copy
+import queue
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Mapping, Sequence
+
+from errors import UserError
+
+_MOST_WAITING = 32  # commands that the main loop hasn't taken yet
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that can be changed while the program runs.
+
+    Attributes:
+        name: Without dashes, as in a TOML file: "top-k".
+        kind: What its value is in JSON: "switch" (true, false), "integer", "number", "choice", "text", "texts" (a list
+            of texts).
+        help: What it does, with units and default.
+        choices: Of a choice.
+        low: Least value of an integer or number.
+        high: Greatest value.
+        optional: Whether null is a value: "off", or "as the program chooses".
+    """
+
+    name: str
+    kind: str
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that the main loop is asked to do.
+
+    Attributes:
+        action: "change", "reset", "snapshot" or "quit".
+        value: The settings by flag name for "change", the file's path for "snapshot".
+        done: To be given the answer, or the error.
+    """
+
+    action: str
+    value: Any = None
+    done: Future[Any] = field(default_factory=Future)
+
+
+class Instance:
+    """Facts of the running program, and the queue of commands to it. All methods may be called from any thread.
+
+    Args:
+        name: Tells several instances on one machine apart.
+        flags: What can be changed while it runs.
+    """
+
+    def __init__(self, name: str, flags: Sequence[Flag]) -> None:
+        self.name = name
+        self.flags = tuple(flags)
+        # Replaced as a whole, never modified: who reads them needs no lock.
+        self._settings: dict[str, Any] = {}
+        self._status: dict[str, Any] = {}
+        self._waiting: queue.Queue[Command] = queue.Queue(_MOST_WAITING)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns the current values by flag name, ready for JSON; credentials in URLs are masked."""
+        return copy.deepcopy(self._settings)
+
+    def status(self) -> dict[str, Any]:
+        """Returns the statistics, ready for JSON; README's "From afar" lists them."""
+        return copy.deepcopy(self._status)
+
+    def change(self, settings: Mapping[str, Any]) -> Future[dict[str, Any]]:
+        """Asks for other values; all of them are applied between two steps, or none.
+
+        Args:
+            settings: Values by flag name.
+
+        Returns:
+            The settings once they are in force; or a UserError that names the flag that is wrong.
+        """
+        return self._submit(Command("change", dict(settings)))
+
+    def reset(self) -> Future[None]:
+        """Asks the model to start from a fresh state."""
+        return self._submit(Command("reset"))
+
+    def snapshot(self, path: str) -> Future[str]:
+        """Asks for the picture with its labels as a JPEG file.
+
+        Args:
+            path: Absolute; a folder takes a name by the time. An existing file is replaced.
+
+        Returns:
+            The file's path; or an OutputError.
+        """
+        return self._submit(Command("snapshot", path))
+
+    def quit(self) -> Future[None]:
+        """Asks the program to end, as the q key does."""
+        return self._submit(Command("quit"))
+
+    def publish(self, *, settings: Mapping[str, Any] | None = None, status: Mapping[str, Any] | None = None) -> None:
+        """Replaces the facts. For the main loop, which must not modify afterwards what it gave."""
+        self._settings = self._settings if settings is None else dict(settings)
+        self._status = self._status if status is None else dict(status)
+
+    def waiting(self) -> Iterator[Command]:
+        """Takes the commands that wait, oldest first. For the main loop."""
+        while True:
+            try:
+                yield self._waiting.get_nowait()
+            except queue.Empty:
+                return
+
+    def _submit(self, command: Command) -> Future[Any]:
+        try:
+            self._waiting.put_nowait(command)
+        except queue.Full:
+            command.done.set_exception(UserError("too many commands are waiting; try again in a moment"))
+        return command.done
