@@ -32,7 +32,7 @@ _WAIT = 0.02  # seconds between two looks at what runs in a thread
 T = TypeVar("T")
 
 
-def open_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
+def load_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
     """Loads a model; `memory` in frames."""
     return VideoClassifier(
         model,
@@ -129,12 +129,12 @@ def open_view(
         wanted_fps=pace.fps,
         mirror=options.mirror,
         name=source.name if worker is not None else "",
-        truth=_truth(source, classifier),
+        truth=truth_of(source, classifier),
         outage=getattr(source, "outage", None),
     )
 
 
-def _truth(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:
+def truth_of(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:
     """Returns what tells the true label at a timestamp, if the source knows it and the model has such labels."""
     truth = getattr(source, "truth", None)
     return truth if truth is not None and set(source.actions) <= set(classifier.labels) else None

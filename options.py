@@ -1,25 +1,23 @@
-"""The command line: every flag, its unit and default, and the TOML file that can hold the same flags."""
+"""The command line: every flag, its unit and default."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import sys
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Sequence
 
+from config import read_config
 from errors import UserError
+from flags import Formatter, Number, OrOff, Parser, camera_id, day, limit, size, threads
 from runtime import RUNTIMES
-from sinks.video_file import parse_limit
 from sinks.viewer import CHOICES
 from utils import FITS
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 DEFAULT_MODEL = "movinet_a0_int8.tflite"
+DEFAULT_ADDRESS = "127.0.0.1:8080"
+
+_SWITCH = argparse.BooleanOptionalAction
+_PROBABILITY = Number(float, 0, 1, "(a probability)")
 
 _EPILOG = """\
 examples:
@@ -39,80 +37,28 @@ exit status: 0 ended by itself or by the q key, 1 --doctor found a problem,
 """
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Lists each flag by its first name only."""
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if action.nargs == 0:
-            return action.option_strings[0]
-        return f"{action.option_strings[0]} {self._format_args(action, action.dest.upper())}"
-
-
-class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line and suggest the flag that was meant."""
-
-    def error(self, message: str) -> Any:
-        raise UserError(f"{message}; see --help")
-
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            raise UserError(f"unknown flag {unknown[0]!r}{_nearest(unknown[0].split('=')[0], flags)}; see --help")
-        return options
-
-
-def _nearest(word: str, words: Sequence[str]) -> str:
-    matches = difflib.get_close_matches(word, words, 1)
-    return f", did you mean {matches[0]!r}?" if matches else ""
-
-
-def _number(kind: type, low: float, high: float, unit: str) -> Callable[[str], Any]:
-    """Returns an argparse type: a number from `low` to `high`."""
-
-    def convert(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {unit}") from None
-        if not (low <= value <= high):
-            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g} {unit}")
-        return value
-
-    return convert
-
-
-def _camera_id(text: str) -> str:
-    return f"usb:{_number(int, 0, 99, 'camera numbers')(text)}"
-
-
-def _threads(text: str) -> Any:
-    return text if text == "auto" else _number(int, 1, 64, "threads")(text)
-
-
-def _memory(text: str) -> float | None:
-    return None if text == "off" else _number(float, 0.1, 3600, "seconds (or off)")(text)
-
-
-def _limit(text: str) -> Any:
-    try:
-        return parse_limit(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Returns the parser of classify.py, with the reference example's flag names as further spellings."""
-    parser = _Parser(
+    parser = Parser(
         prog="classify.py",
         usage="python classify.py [--model FILE] [--source URI] [flag ...]",
         description="Live action recognition with a streaming MoViNet model.",
         epilog=_EPILOG,
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
-    switch = argparse.BooleanOptionalAction
-    group = parser.add_argument_group("input")
+    _add_input(parser.add_argument_group("input"))
+    _add_model(parser.add_argument_group("model"))
+    _add_display(parser.add_argument_group("display"))
+    _add_output(parser.add_argument_group("output"))
+    _add_events(parser.add_argument_group("events: actions that began and ended"))
+    _add_remote(parser.add_argument_group("from afar"))
+    _add_live(parser.add_argument_group("the running program"))
+    _add_settings(parser.add_argument_group("settings"))
+    return parser
+
+
+def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--source",
         action="append",
@@ -121,24 +67,24 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: the Pi camera, else the first USB camera, else demo: a drawn figure); may be given several times",
     )
     group.add_argument(
-        "--demo-seed", type=_number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
+        "--demo-seed", type=Number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
         help="draws another film as the demo (default: %(default)s)",
     )
     group.add_argument(
         "--list-cameras", action="store_true",
         help="print the cameras that are here, what they offer and what to type for each, and end",
     )
-    group.add_argument("--loop", action=switch, default=False, help="start a file again at its end (default: no)")
+    group.add_argument("--loop", action=_SWITCH, default=False, help="start a file again at its end (default: no)")
     group.add_argument(
-        "--width", "--frameWidth", type=_number(int, 16, 8192, "pixels"), metavar="PIXELS",
+        "--width", "--frameWidth", type=Number(int, 16, 8192, "pixels"), metavar="PIXELS",
         help="width asked of a camera (default: 640)",
     )
     group.add_argument(
-        "--height", "--frameHeight", type=_number(int, 16, 8192, "pixels"), metavar="PIXELS",
+        "--height", "--frameHeight", type=Number(int, 16, 8192, "pixels"), metavar="PIXELS",
         help="height asked of a camera (default: 480)",
     )
     group.add_argument(
-        "--camera-fps", type=_number(float, 0.1, 1000, "frames a second"), metavar="FPS",
+        "--camera-fps", type=Number(float, 0.1, 1000, "frames a second"), metavar="FPS",
         help="frames a second asked of a camera; for a folder of images, its frame rate (default: the source's own)",
     )
     group.add_argument(
@@ -146,38 +92,40 @@ def build_parser() -> argparse.ArgumentParser:
         help="turn the picture clockwise by 90, 180 or 270 degrees, for a camera that hangs askew (default: 0)",
     )
     group.add_argument(
-        "--max-exposure", type=_number(float, 0.0001, 1, "seconds"), metavar="SECONDS",
+        "--max-exposure", type=Number(float, 0.0001, 1, "seconds"), metavar="SECONDS",
         help="longest exposure of a Pi camera; short ones blur less and are noisier (default: the camera decides)",
     )
     group.add_argument(
-        "--duration", type=_number(float, 0.01, 1e9, "seconds"), metavar="SECONDS",
+        "--duration", type=Number(float, 0.01, 1e9, "seconds"), metavar="SECONDS",
         help="end after this much of the source's time (default: no end)",
     )
     group.add_argument(
-        "--max-frames", type=_number(int, 1, 10**12, "frames"), metavar="N",
+        "--max-frames", type=Number(int, 1, 10**12, "frames"), metavar="N",
         help="end after this many frames of the source (default: no end)",
     )
     group.add_argument(
-        "--retry", type=_number(int, 0, 10**9, "openings"), metavar="N",
+        "--retry", type=Number(int, 0, 10**9, "openings"), metavar="N",
         help="give a camera up after N failed openings in a row; it is then tried N times at the start, too (default: "
         "at the start once, later for ever)",
     )
     group.add_argument(
-        "--read-timeout", type=_number(float, 0.5, 3600, "seconds"), default=5.0, metavar="SECONDS",
+        "--read-timeout", type=Number(float, 0.5, 3600, "seconds"), default=5.0, metavar="SECONDS",
         help="open a camera again when it has given no picture for so long (default: %(default)g)",
     )
     group.add_argument(
-        "--cameraId", dest="source", action="append", type=_camera_id, metavar="N", help=argparse.SUPPRESS
+        "--cameraId", dest="source", action="append", type=camera_id, metavar="N", help=argparse.SUPPRESS
     )
 
-    group = parser.add_argument_group("model")
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--model", metavar="FILE",
         help="a .tflite file, or the name of a published model, which is fetched (default: the published one that "
         f"was fetched, {DEFAULT_MODEL} first; for the demo its own)",
     )
     group.add_argument(
-        "--labels", "--label", metavar="FILE", help="class names, one a line (default: those that belong to the model)"
+        "--labels", "--label", type=OrOff(str), metavar="FILE",
+        help="class names, one a line (default: those that belong to the model)",
     )
     group.add_argument("--list-models", action="store_true", help="print the published models and end")
     group.add_argument(
@@ -186,16 +134,16 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: auto)",
     )
     group.add_argument(
-        "--threads", "--numThreads", type=_threads, default="auto", metavar="N",
+        "--threads", "--numThreads", type=threads, default="auto", metavar="N",
         help="CPU threads of a step; auto measures once what is fastest here, and remembers (default: auto)",
     )
     group.add_argument(
-        "--memory", type=_memory, default=2.4, metavar="SECONDS",
+        "--memory", type=OrOff(Number(float, 0.1, 3600, "seconds (or off)")), default=2.4, metavar="SECONDS",
         help="about how long the model remembers what it saw; off is the published behaviour, which fades within "
         "minutes (default: 2.4)",
     )
     group.add_argument(
-        "--compile", action=switch, default=True,
+        "--compile", action=_SWITCH, default=True,
         help="run the faster form of the model, made at the first use; --no-compile runs the file as it is "
         "(default: yes)",
     )
@@ -205,16 +153,16 @@ def build_parser() -> argparse.ArgumentParser:
         "same (default: auto)",
     )
     group.add_argument(
-        "--sample-fps", type=_number(float, 0.1, 120, "frames a second"), metavar="FPS",
+        "--sample-fps", type=OrOff(Number(float, 0.1, 120, "frames a second")), metavar="FPS",
         help="frames a second that the model sees (default: what it was trained at, 5)",
     )
     group.add_argument(
-        "--idle", action=switch, default=False,
+        "--idle", action=_SWITCH, default=False,
         help="look once a second only, while nothing in the picture has changed for 5 seconds; back to the full rate "
         "within a frame of motion (default: no)",
     )
     group.add_argument(
-        "--max-cpu", type=_number(float, 1, 6400, "percent of one core"), metavar="PERCENT",
+        "--max-cpu", type=OrOff(Number(float, 1, 6400, "percent of one core")), metavar="PERCENT",
         help="processor time that the model may take, in percent of one core as top shows it, all cameras together; "
         "it is given fewer frames a second (default: no bound; cameras only)",
     )
@@ -223,34 +171,38 @@ def build_parser() -> argparse.ArgumentParser:
         help="how a frame becomes square: its centre, squeezed, or between borders (default: crop)",
     )
     group.add_argument(
-        "--top-k", "--maxResults", type=_number(int, 1, 100, "labels"), default=3, metavar="N",
+        "--top-k", "--maxResults", type=Number(int, 1, 100, "labels"), default=3, metavar="N",
         help="labels shown, best first (default: %(default)s)",
     )
     group.add_argument(
-        "--threshold", type=_number(float, 0, 1, "(a probability)"), default=0.0, metavar="P",
+        "--threshold", type=_PROBABILITY, default=0.0, metavar="P",
         help="show labels from this probability on, 0 to 1 (default: 0)",
     )
-    group.add_argument("--allow", nargs="+", metavar="LABEL", help="show these labels only (default: all)")
-    group.add_argument("--deny", nargs="+", metavar="LABEL", help="never show these labels (default: none)")
+    group.add_argument("--allow", nargs="*", metavar="LABEL", help="show these labels only (default: all)")
+    group.add_argument("--deny", nargs="*", metavar="LABEL", help="never show these labels (default: none)")
 
-    group = parser.add_argument_group("display")
+
+def _add_display(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--display", choices=CHOICES, default="auto",
         help="a window on the desktop, also from an ssh login; a console's whole screen where there is no desktop; or "
         "none; auto takes the first that works (default: auto)",
     )
     group.add_argument(
-        "--fullscreen", action=switch, default=False, help="start with the window filling the screen (default: no)"
+        "--fullscreen", action=_SWITCH, default=False, help="start with the window filling the screen (default: no)"
     )
     group.add_argument(
-        "--mirror", action=switch, default=False,
+        "--mirror", action=_SWITCH, default=False,
         help="swap left and right of what is shown and recorded; the model sees the picture as it is (default: no)",
     )
 
-    group = parser.add_argument_group("output")
-    group.add_argument("--record", metavar="FILE", help="write the picture with its labels to a video, out.mp4")
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--record-limit", type=_limit, metavar="LIMIT",
+        "--record", type=OrOff(str), metavar="FILE", help="write the picture with its labels to a video, out.mp4"
+    )
+    group.add_argument(
+        "--record-limit", type=OrOff(limit), metavar="LIMIT",
         help="end the recording at 10min, 90s, 500MB, 2GB (default: no limit)",
     )
     group.add_argument("--jsonl", metavar="FILE", help="append a line of JSON per prediction; - is standard output")
@@ -258,12 +210,85 @@ def build_parser() -> argparse.ArgumentParser:
         "--snapshots", default=".", metavar="FOLDER", help="where the s key puts pictures (default: this folder)"
     )
 
-    group = parser.add_argument_group("settings")
+
+def _add_events(group: argparse._ArgumentGroup) -> None:
+    seconds = Number(float, 0, 3600, "seconds")
+    group.add_argument(
+        "--events", action="append", metavar="FILE",
+        help="keep each event, in a SQLite database (events.db) or as lines of JSON (any other name; - is standard "
+        "output); may be given several times",
+    )
+    group.add_argument(
+        "--event-on", type=_PROBABILITY, default=0.5, metavar="P",
+        help="probability that begins an event (default: %(default)g)",
+    )
+    group.add_argument(
+        "--event-off", type=_PROBABILITY, default=0.3, metavar="P",
+        help="probability below which it ends (default: %(default)g)",
+    )
+    group.add_argument(
+        "--event-min", type=seconds, default=1.0, metavar="SECONDS",
+        help="an action that is shorter is no event (default: %(default)g)",
+    )
+    group.add_argument(
+        "--event-gap", type=seconds, default=2.0, metavar="SECONDS",
+        help="a pause of up to so long doesn't end one (default: %(default)g)",
+    )
+    group.add_argument("--clips", metavar="FOLDER", help="write a video of each event into this folder")
+    group.add_argument(
+        "--clips-limit", type=size, default="1GB", metavar="SIZE",
+        help="delete the oldest clips so that all together never take more (default: %(default)s)",
+    )
+    group.add_argument(
+        "--pre-roll", type=Number(float, 0, 30, "seconds"), default=3.0, metavar="SECONDS",
+        help="what a clip shows from before its event (default: %(default)g)",
+    )
+    group.add_argument(
+        "--events-report", metavar="FILE", help="print a day of such a database as table and plot, and end"
+    )
+    group.add_argument("--day", type=day, metavar="YYYY-MM-DD", help="of the report (default: the last with an event)")
+
+
+def _add_remote(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--serve", nargs="?", const=DEFAULT_ADDRESS, metavar="ADDRESS:PORT",
+        help=f"a web page with the live picture, events and settings (with no value: {DEFAULT_ADDRESS}); an address "
+        "that others can reach wants a token; 0.0.0.0:8080 is all of this machine's",
+    )
+    group.add_argument("--token", metavar="TOKEN", help="what the web page asks for (default: made and printed)")
+    group.add_argument(
+        "--mqtt", metavar="URL",
+        help="tell a broker, and Home Assistant: mqtt://user:password@host:1883/prefix, mqtts://...",
+    )
+    group.add_argument("--mqtt-ca", metavar="FILE", help="certificate that signed the broker's (default: the system's)")
+    group.add_argument(
+        "--mqtt-sensors", nargs="*", metavar="LABEL", help="labels that get a sensor of their own in Home Assistant"
+    )
+    group.add_argument(
+        "--control", action=_SWITCH, default=True,
+        help="let --live of the same user reach this program, through a Unix socket (default: yes)",
+    )
+    group.add_argument(
+        "--instance", metavar="NAME", help="name of this program, or with --live of the one meant (default: its number)"
+    )
+
+
+def _add_live(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--live", action="store_true",
+        help="change the program that runs already: the other flags are applied to it; alone, print its settings",
+    )
+    group.add_argument("--status", action="store_true", help="with --live: print its statistics")
+    group.add_argument("--snapshot", metavar="FILE", help="with --live: save its picture")
+    group.add_argument("--reset", action="store_true", help="with --live: let the model start from a fresh state")
+    group.add_argument("--quit", action="store_true", help="with --live: end it")
+
+
+def _add_settings(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--config", metavar="FILE", help="TOML file with flags, such as top-k = 5; flags given here win")
     group.add_argument(
         "--doctor", action="store_true", help="check this machine, say what to do where something isn't right, and end"
     )
-    return parser
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -273,58 +298,30 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
         UserError: An unknown flag or key, or a value that is out of range.
     """
     parser = build_parser()
-    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder = Parser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
     config = finder.parse_known_args(arguments)[0].config
     # What stands in the namespace already is kept over a default, and replaced by a flag.
-    values = {} if config is None else _read_config(Path(config).expanduser(), parser)
-    sources = values.pop("source", None)  # Otherwise those given here would be added to those of the file.
+    values = {} if config is None else read_config(Path(config).expanduser(), parser)
+    # Otherwise flags would add to the file's.
+    appended = {name: values.pop(name, None) for name in ("source", "events")}
+    event_rules = values.pop("event", {})
     options = parser.parse_args(arguments, argparse.Namespace(**values))
-    options.source = options.source or sources
-    if options.record_limit is not None and options.record is None:
-        raise UserError("--record-limit bounds a recording; name its file with --record out.mp4")
+    for name, value in appended.items():
+        setattr(options, name, getattr(options, name) or value)
+    options.event_rules = event_rules
+    options.allow, options.deny = options.allow or None, options.deny or None
+    _check(options)
     return options
 
 
-def _read_config(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """Returns the values of a TOML file by option name, converted and checked as if they stood on the command line."""
-    try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"--config {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path} is not TOML: {' '.join(str(error).split())}") from None
-    actions = {
-        flag[2:]: action for action in parser._actions for flag in action.option_strings if not flag.startswith("--no-")
-    }
-    for key in ("help", "config", "list-models", "list-cameras", "doctor"):
-        del actions[key]
-    values = {}
-    for key, value in table.items():
-        flag = key.replace("_", "-")
-        if flag not in actions:
-            raise UserError(f"--config {path}: unknown key {key!r}{_nearest(flag, list(actions))}")
-        try:
-            parsed = parser.parse_args(_as_arguments(flag, value, actions[flag]))
-        except UserError as error:
-            raise UserError(f"--config {path}: {error}") from None
-        values[actions[flag].dest] = getattr(parsed, actions[flag].dest)
-    return values
-
-
-def _as_arguments(flag: str, value: Any, action: argparse.Action) -> list[str]:
-    """Spells one key of a TOML file as it would stand on the command line."""
-    if isinstance(action, argparse.BooleanOptionalAction):
-        if not isinstance(value, bool):
-            raise UserError(f"{flag} is {value!r}; it must be true or false")
-        return [f"--{flag}" if value else f"--no-{flag}"]
-    if action.nargs == "+":
-        names = value if isinstance(value, list) else [value]
-        if not names or not all(isinstance(name, str) and not name.startswith("-") for name in names):
-            raise UserError(f"{flag} is {value!r}; it must be a list of labels")
-        return [f"--{flag}", *names]
-    several = value if action.dest == "source" and isinstance(value, list) else [value]
-    if any(isinstance(one, bool) or not isinstance(one, (str, int, float)) for one in several) or not several:
-        raise UserError(f"{flag} is {value!r}; it must be a number or a text")
-    return [f"--{flag}={one}" for one in several]
+def _check(options: argparse.Namespace) -> None:
+    """Refuses what doesn't go together."""
+    if options.record_limit is not None and options.record is None:
+        raise UserError("--record-limit bounds a recording; name its file with --record out.mp4")
+    for name in ("status", "snapshot", "reset", "quit"):
+        if getattr(options, name) and not options.live:
+            raise UserError(f"--{name} asks a running program: python classify.py --live --{name}")
+    for name, needed in (("day", "events_report"), ("token", "serve"), ("mqtt_ca", "mqtt"), ("mqtt_sensors", "mqtt")):
+        if getattr(options, name) is not None and getattr(options, needed) is None:
+            raise UserError(f"--{name.replace('_', '-')} is of use with --{needed.replace('_', '-')} only")

@@ -6,6 +6,7 @@ window makes nobody else wait. Files pass through bounded queues: every frame ar
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Pipeline:
     Attributes:
         camera_fps: Frames a second that the source delivers, by their timestamps. Written by the capture thread.
         sample_fps: Steps a second that the model achieves, by their timestamps. Written by the inference thread.
+        pace: As given to `open_pipeline`; may be replaced by any thread.
+        forget_after: Likewise.
         note: Why the model is given fewer frames than it wants, "hot: 3 fps"; "" if it isn't.
         stuck: True after the context if a thread didn't stop in time (a driver that never returns).
     """
@@ -61,8 +64,9 @@ class Pipeline:
         self.stuck = False
         self._source = source
         self._classifier = classifier
-        self._pace = pace
-        self._forget_after = forget_after
+        self.pace = pace
+        self.forget_after = forget_after
+        self._replacements: queue.SimpleQueue[VideoClassifier] = queue.SimpleQueue()
         self._duration = duration
         self._max_frames = max_frames
         self._camera_meter = RateMeter()
@@ -114,7 +118,7 @@ class Pipeline:
 
     @property
     def note(self) -> str:
-        return self._pace.note
+        return self.pace.note
 
     def outage(self, now: float) -> float:
         """Returns for how many seconds a camera has been away; 0 for a source that doesn't come back by itself."""
@@ -131,6 +135,10 @@ class Pipeline:
     def reset(self) -> None:
         """Lets the model start from a fresh state at its next step."""
         self._reset_wanted.set()
+
+    def replace(self, classifier: VideoClassifier) -> None:
+        """Lets another classifier go on from the next step on; the old one is closed."""
+        self._replacements.put(classifier)
 
     def _capture(self) -> None:
         raise NotImplementedError
@@ -166,12 +174,17 @@ class Pipeline:
 
     def _step_if_due(self, frame: Frame) -> list[Prediction]:
         """Returns the frame's prediction, in a list that is empty if the model skips the frame."""
-        if not self._pace.due(frame):
+        pace = self.pace
+        if not pace.due(frame):
             return []
+        while not self._replacements.empty():
+            before, self._classifier = self._classifier, self._replacements.get()
+            self._classifier.resume(before)
+            before.close()
         if self._reset_wanted.is_set():
             self._reset_wanted.clear()
             self._classifier.reset()
-        with self._pace.measured():
+        with pace.measured():
             image = frame.image if frame.lores is None else frame.lores
             prediction = self._classifier.step(image, frame.timestamp)
         self._sample_meter.tick(frame.timestamp)
@@ -181,7 +194,8 @@ class Pipeline:
     def _is_gap(self, timestamp: float) -> bool:
         """Says whether nothing came for so long that what the model remembers is of another time."""
         last, self._last_frame = self._last_frame, timestamp
-        return self._forget_after is not None and last is not None and timestamp - last > self._forget_after
+        forget_after = self.forget_after
+        return forget_after is not None and last is not None and timestamp - last > forget_after
 
     def _finish(self) -> None:
         if self._error is not None:

@@ -13,7 +13,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Any, Sequence
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from compiled import pools_of, prepare
 from engine import Engine
 from errors import ModelError, NotUnderstood, PackageError, UserError
-from memory import Memory
+from memory import Memory, Pool
 from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import read_signature
 from tuning import choose_threads, time_runs
@@ -55,6 +55,21 @@ class Category:
 
 
 @dataclass(frozen=True, eq=False)
+class Selection:
+    """Which classes Prediction.top may hold.
+
+    Attributes:
+        candidates: int [n], ascending indices of the classes that the lists let through.
+        top_k: How many at most.
+        threshold: Least probability, 0..1.
+    """
+
+    candidates: np.ndarray
+    top_k: int
+    threshold: float
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What one step says about the stream so far.
 
@@ -73,6 +88,22 @@ class Prediction:
     top: list[Category]
     logits: np.ndarray
     probabilities: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what JSON can hold of it; a number that isn't finite is None."""
+        return {
+            "timestamp": _finite(self.timestamp, 6),
+            "step": self.step,
+            "step_ms": _finite(self.step_time * 1000, 1),
+            "top": [
+                {
+                    "label": category.label,
+                    "probability": _finite(category.probability, 6),
+                    "index": int(category.index),
+                }
+                for category in self.top
+            ],
+        }
 
 
 class VideoClassifier:
@@ -107,7 +138,9 @@ class VideoClassifier:
         input_size: The model's (height, width) in pixels.
         runtime: The Runtime in use.
         threads: Threads for the kernels.
-        fit: As given.
+        fit: As given. Like the next two, it may be replaced between steps, by another thread too.
+        selection: Which classes are in Prediction.top; made by select().
+        memory: What bounds the model's memory, made by bounded_memory(); None without.
         notes: Lines that tell what was done with the model, for the user.
         engine: What runs the model and holds its states; None once closed.
 
@@ -133,19 +166,14 @@ class VideoClassifier:
         fit: str = "crop",
         channel_order: str = "rgb",
     ) -> None:
-        _check("memory", memory is None or memory >= 1, memory, "1 frame or more")
         _check("precision", precision in PRECISIONS, precision, f"one of {', '.join(PRECISIONS)}")
         _check("fit", fit in FITS, fit, f"one of {', '.join(FITS)}")
         _check("channel_order", channel_order in CHANNEL_ORDERS, channel_order, f"one of {', '.join(CHANNEL_ORDERS)}")
-        _check("top_k", top_k >= 1, top_k, "1 or more")
-        _check("threshold", 0 <= threshold <= 1, threshold, "from 0 to 1")
         good = threads >= 1 if isinstance(threads, int) else threads in (None, "auto")
         _check("threads", good, threads, "1 or more, or auto")
         self.fit = fit
         self.labels = list(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels)
         self._channel_order = channel_order
-        self._threshold = threshold
-        self._top_k = top_k
 
         self.runtime: Runtime = choose_runtime(runtime)
         self.notes: list[str] = []
@@ -160,7 +188,8 @@ class VideoClassifier:
             )
         self.threads: int = threads or min(4, os.cpu_count() or 1)
         self.engine: Engine | None = self._load(content, self.threads)
-        self._memory = None if memory is None else self._bounded_memory(content, memory)
+        self._pools = [] if memory is None else self._find_pools(content)
+        self.memory = None if memory is None else self.bounded_memory(memory)
         signature = self.engine.signature
         self.input_size: tuple[int, int] = (signature.image.shape[2], signature.image.shape[3])
         classes = signature.logits.shape[1]
@@ -170,7 +199,7 @@ class VideoClassifier:
                 f"{given} has {len(self.labels)} names, but model {model} has {classes} classes; "
                 "give the labels that belong to it with --labels"
             )
-        self._candidates = _candidates(self.labels, allow, deny)
+        self.selection = self.select(top_k=top_k, threshold=threshold, allow=allow, deny=deny)
         # What each value of a byte becomes at the model's input: 0..1, quantized if the input is.
         self._levels = signature.image.from_real(np.arange(256, dtype=np.float32) / np.float32(255))
         self._buffers: dict[tuple[str, int], np.ndarray] = {}
@@ -190,8 +219,38 @@ class VideoClassifier:
         """Forgets the stream: the next frame is the first."""
         self._open().reset()
         self._steps = 0
-        if self._memory is not None:
-            self._memory.reset()
+        if self.memory is not None:
+            self.memory.reset()
+
+    def select(
+        self, *, top_k: int, threshold: float, allow: Sequence[str] | None, deny: Sequence[str] | None
+    ) -> Selection:
+        """Returns a selection of classes, to be set as `selection`; the arguments are those of the class.
+
+        Raises:
+            UserError: One is out of range, a name is unknown, or no class is left.
+        """
+        _check("top_k", top_k >= 1, top_k, "1 or more")
+        _check("threshold", 0 <= threshold <= 1, threshold, "from 0 to 1")
+        return Selection(_candidates(self.labels, allow, deny), top_k, threshold)
+
+    def bounded_memory(self, frames: int) -> Memory | None:
+        """Returns what bounds the memory to about so many frames, to be set as `memory`; None where nothing can.
+
+        Raises:
+            UserError: Fewer than 1.
+        """
+        _check("memory", frames >= 1, frames, "1 frame or more")
+        return Memory(self._pools, frames) if self._pools is not None else None
+
+    def resume(self, other: VideoClassifier) -> None:
+        """Goes on with the stream of another one, where both run one model in the same form; else starts anew."""
+        mine, theirs = self._open().states, other._open().states
+        form = [[(name, each.shape, each.dtype) for name, each in states.items()] for states in (mine, theirs)]
+        if self._model == other._model and form[0] == form[1]:
+            for name, state in mine.items():
+                state[...] = theirs[name]
+            self._steps = other._steps
 
     def step(self, frame: np.ndarray, timestamp: float | None = None) -> Prediction:
         """Takes the next frame of the stream.
@@ -206,20 +265,20 @@ class VideoClassifier:
             ModelError: The model's logits are not numbers.
         """
         start = time.perf_counter()
-        engine = self._open()
+        engine, memory, selection = self._open(), self.memory, self.selection
         cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
-        if self._memory is not None:
-            self._memory.bound(engine.states)
+        if memory is not None:
+            memory.bound(engine.states)
         logits = engine.step()
         self._steps += 1
         probabilities = softmax(logits)
         if math.isnan(probabilities[0]):  # One logit that is not a number makes all probabilities so.
             raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
-        best = top_indices(probabilities, self._candidates, self._top_k)
+        best = top_indices(probabilities, selection.candidates, selection.top_k)
         top = [
             Category(self.labels[index], probability, index)
             for index, probability in zip(best.tolist(), probabilities[best].tolist())
-            if probability >= self._threshold
+            if probability >= selection.threshold
         ]
         return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities)
 
@@ -227,9 +286,9 @@ class VideoClassifier:
         interpreter = load_content(self._model, content, self.runtime, threads)
         return Engine(interpreter, read_signature(interpreter, self._model))
 
-    def _bounded_memory(self, content: bytes, frames: int) -> Memory | None:
+    def _find_pools(self, content: bytes) -> list[Pool] | None:
         try:
-            return Memory(pools_of(content), frames)
+            return pools_of(content)
         except (NotUnderstood, PackageError) as reason:
             self.notes.append(f"memory is not bounded: {reason}")
             return None
@@ -309,6 +368,10 @@ def _indices(labels: list[str], names: Sequence[str]) -> set[int]:
             raise UserError(f"unknown class {name!r}; did you mean {labels[min(places[near[0]])]!r}?")
         found |= places[key]
     return found
+
+
+def _finite(value: float | None, digits: int) -> float | None:
+    return round(float(value), digits) if value is not None and math.isfinite(value) else None
 
 
 def _check(what: str, good: bool, value: object, wanted: str) -> None:

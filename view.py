@@ -35,8 +35,13 @@ class View:
         pipeline: As given.
         sinks: As given; those that failed are taken off.
         name: As given.
+        fit: As given; it, mirror and truth may be replaced.
+        mirror: As given.
+        truth: As given.
+        ended: Whether nothing more comes from the source.
         status: What the overlay says of the program.
         frame: The newest one; None before the first.
+        prediction: The latest one; None before the first.
         pending: Predictions that no sink has been given yet.
         frames: Frames taken so far.
         steps: Steps of the model so far.
@@ -66,21 +71,22 @@ class View:
         self.steps = 0
         self.step_times: deque[float] = deque(maxlen=1000)
         self.score = Score()
-        self._fit = fit
-        self._mirror = mirror
-        self._truth = truth
+        self.fit = fit
+        self.mirror = mirror
+        self.truth = truth
         self._outage = outage
-        self._prediction: Prediction | None = None
+        self.ended = False
+        self.prediction: Prediction | None = None
 
     def take(self, update: Update) -> bool:
         """Takes what is new; returns whether there is a new frame."""
         for prediction in update.predictions:
-            self._prediction = prediction
+            self.prediction = prediction
             self.pending.append(prediction)
             self.steps += 1
             self.step_times.append(prediction.step_time)
-            if self._truth is not None and prediction.timestamp is not None:
-                self.score.count(prediction, self._truth(prediction.timestamp))
+            if self.truth is not None and prediction.timestamp is not None:
+                self.score.count(prediction, self.truth(prediction.timestamp))
         if update.frame is None:
             return False
         self.frames += 1
@@ -96,15 +102,15 @@ class View:
     def picture(self) -> np.ndarray:
         """Returns the newest frame with the overlay, uint8 [H, W, 3] BGR; there must be one."""
         assert self.frame is not None
-        status, prediction = self.status, self._prediction
+        status, prediction = self.status, self.prediction
         status.camera_fps, status.sample_fps = self.pipeline.camera_fps, self.pipeline.sample_fps
         status.warming_up = prediction is None or prediction.step < status.wanted_fps
         status.pace = self.pipeline.note
-        status.truth = self._truth(self.frame.timestamp) if self._truth is not None else ""
-        image = cv2.flip(self.frame.image, 1) if self._mirror else self.frame.image
-        return draw_overlay(image, prediction, status, fit_box(image.shape[0], image.shape[1], self._fit))
+        status.truth = self.truth(self.frame.timestamp) if self.truth is not None else ""
+        image = cv2.flip(self.frame.image, 1) if self.mirror else self.frame.image
+        return draw_overlay(image, prediction, status, fit_box(image.shape[0], image.shape[1], self.fit))
 
     def reset(self) -> None:
         """Forgets the stream."""
         self.pipeline.reset()
-        self._prediction = None
+        self.prediction = None

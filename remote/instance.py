@@ -48,11 +48,13 @@ class Command:
     Attributes:
         action: "change", "reset", "snapshot" or "quit".
         value: The settings by flag name for "change", the file's path for "snapshot".
+        trusted: Whether it comes from this machine's user, who may name any file.
         done: To be given the answer, or the error.
     """
 
     action: str
     value: Any = None
+    trusted: bool = False
     done: Future[Any] = field(default_factory=Future)
 
 
@@ -80,16 +82,17 @@ class Instance:
         """Returns the statistics, ready for JSON; README's "From afar" lists them."""
         return copy.deepcopy(self._status)
 
-    def change(self, settings: Mapping[str, Any]) -> Future[dict[str, Any]]:
+    def change(self, settings: Mapping[str, Any], trusted: bool = False) -> Future[dict[str, Any]]:
         """Asks for other values; all of them are applied between two steps, or none.
 
         Args:
             settings: Values by flag name.
+            trusted: Whether they come from this machine's user, who may name any file.
 
         Returns:
             The settings once they are in force; or a UserError that names the flag that is wrong.
         """
-        return self._submit(Command("change", dict(settings)))
+        return self._submit(Command("change", dict(settings), trusted))
 
     def reset(self) -> Future[None]:
         """Asks the model to start from a fresh state."""

@@ -10,13 +10,21 @@ from video_classifier import Prediction
 
 
 class Sink(Protocol):
-    """What every kind of sink offers. Called from the main thread only."""
+    """What every kind of sink offers. Called from the main thread only.
+
+    Attributes:
+        wants_pictures: Whether `write` needs its picture now; where nobody needs it, none is drawn.
+    """
+
+    @property
+    def wants_pictures(self) -> bool: ...
 
     def write(self, picture: np.ndarray, timestamp: float, predictions: Sequence[Prediction]) -> None:
         """Takes one shown frame.
 
         Args:
-            picture: uint8 [H, W, 3] BGR with the overlay drawn. Not to be modified.
+            picture: uint8 [H, W, 3] BGR, with the overlay drawn if some sink wants pictures. Nobody modifies it, so it
+                may be kept and read by other threads.
             timestamp: The frame's, in seconds.
             predictions: Those made since the last call, oldest first; often none.
 

@@ -27,6 +27,8 @@ class Console:
         name: The source's, at the begin of each line; "" where there is only one.
     """
 
+    wants_pictures = False
+
     def __init__(self, stream: TextIO | None = None, name: str = "") -> None:
         self._stream = stream or sys.stdout
         self._name = STDOUT if stream is None else "the console"

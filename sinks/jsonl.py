@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 from datetime import datetime, timezone
@@ -38,14 +37,11 @@ class JsonLines:
         OutputError: The file can't be opened.
     """
 
+    wants_pictures = False
+
     def __init__(self, path: str | os.PathLike[str], source_name: str) -> None:
         self._source_name = source_name
-        self._name = STDOUT if str(path) == "-" else str(path)
-        try:
-            self._stream = _open_stdout() if self._name == STDOUT else _open_to_append(Path(path).expanduser())
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"can't write {self._name}: {reason}; give a file you may write") from None
+        self._stream, self._name = open_lines(path)
 
     def write(self, picture: np.ndarray, timestamp: float, predictions: Sequence[Prediction]) -> None:
         """Writes a line per prediction.
@@ -60,7 +56,9 @@ class JsonLines:
             OutputError: The disk is full or broken.
         """
         for prediction in predictions:
-            self._write_record(self._record(prediction))
+            record = prediction.to_json()
+            timestamp = record.pop("timestamp")
+            self._write_record({"time": _now(), "timestamp": timestamp, "source": self._source_name, **record})
 
     def no_signal(self, seconds: float) -> None:
         """Writes a line that says for how long there has been no picture."""
@@ -74,26 +72,28 @@ class JsonLines:
     def _write_record(self, record: dict[str, Any]) -> None:
         write_line(self._stream, json.dumps(record, ensure_ascii=False, allow_nan=False), self._name)
 
-    def _record(self, prediction: Prediction) -> dict[str, Any]:
-        return {
-            "time": _now(),
-            "timestamp": _number(prediction.timestamp, 6),
-            "source": self._source_name,
-            "step": prediction.step,
-            "step_ms": _number(prediction.step_time * 1000, 1),
-            "top": [
-                {
-                    "label": category.label,
-                    "probability": _number(category.probability, 6),
-                    "index": int(category.index),
-                }
-                for category in prediction.top
-            ],
-        }
-
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def open_lines(path: str | os.PathLike[str]) -> tuple[TextIO, str]:
+    """Opens a file to append lines to, or standard output.
+
+    Args:
+        path: A file, or "-" for standard output.
+
+    Returns:
+        The stream, in UTF-8, and what messages call it.
+
+    Raises:
+        OutputError: The file can't be opened.
+    """
+    name = STDOUT if str(path) == "-" else str(path)
+    try:
+        return (_open_stdout() if name == STDOUT else _open_to_append(Path(path).expanduser())), name
+    except OSError as error:
+        raise OutputError(f"can't write {name}: {error.strerror or error}; give a file you may write") from None
 
 
 def write_line(stream: TextIO, line: str, name: str) -> None:
@@ -143,8 +143,3 @@ def _open_to_append(path: Path) -> TextIO:
     if last != b"\n":  # an earlier run was killed within a line
         stream.write("\n")
     return stream
-
-
-def _number(value: float | None, digits: int) -> float | None:
-    """Rounds a number; JSON has none that isn't finite."""
-    return round(float(value), digits) if value is not None and math.isfinite(value) else None

@@ -10,28 +10,38 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from errors import OutputError
 from utils import write_whole
 
 
-def save_snapshot(picture: np.ndarray, folder: str | os.PathLike[str]) -> Path:
-    """Saves a picture as JPEG, named by the local time to a millisecond; no file is ever overwritten.
+def save_snapshot(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    """Saves a picture.
 
     Args:
         picture: uint8 [H, W, 3] BGR.
-        folder: Must exist.
+        path: A .jpg or .png file, replaced if it is there; or a folder, in which a JPEG gets a name of its own by the
+            local time to a millisecond, and replaces nothing.
 
     Returns:
         The new file: snapshot-20261121-075701.123.jpg in the folder.
 
     Raises:
-        OutputError: The folder can't be written.
+        OutputError: It can't be written, or is no name of a picture.
     """
+    path = Path(path).expanduser()
+    path = _new_name(path) if path.is_dir() else path
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        raise OutputError(f"snapshot {path}: its name must end in .jpg or .png, or be a folder's")
+    _, data = cv2.imencode(path.suffix.lower(), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    write_whole(path, data.tobytes())
+    return path
+
+
+def _new_name(folder: Path) -> Path:
     name = datetime.now().strftime("snapshot-%Y%m%d-%H%M%S.%f")[:-3]
-    path = Path(folder).expanduser() / f"{name}.jpg"
+    path = folder / f"{name}.jpg"
     for number in itertools.count(1):
         if not path.exists():
             break
         path = path.with_name(f"{name}-{number}.jpg")
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    write_whole(path, data.tobytes())
     return path

@@ -79,6 +79,9 @@ class Limit:
     seconds: float = math.inf
     bytes: float = math.inf
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def parse_limit(text: str) -> Limit:
     """Reads "10" (minutes), "90s", "10min", "2h", "500kB", "500MB" or "2GB" (powers of 1000).
@@ -109,6 +112,8 @@ class VideoFile:
         OutputError: The file can't be made.
         PackageError: PyAV is missing, or was built without an encoder.
     """
+
+    wants_pictures = True
 
     def __init__(self, path: str | os.PathLike[str], fps: float | None = None, limit: Limit | None = None) -> None:
         self._fps = fps or 30.0

@@ -58,16 +58,22 @@ def test_every_flag_can_stand_in_the_file(config):
         "display": '"none"', "fullscreen": "true",
         "record": '"o.mp4"', "record-limit": '"5min"', "jsonl": '"-"',
         "snapshots": '"pictures"',
+        "events": '["a.db", "-"]', "event-on": "0.6", "event-off": "0.2", "event-min": "2.0", "event-gap": "3.0",
+        "clips": '"clips"', "clips-limit": '"5MB"', "pre-roll": "1.5", "serve": '"0.0.0.0:80"', "token": '"t"',
+        "mqtt": '"mqtt://host"', "mqtt-ca": '"ca.pem"', "mqtt-sensors": '["yoga"]', "control": "false",
+        "instance": '"hall"',
     }  # fmt: skip
     offered = {action.option_strings[0][2:] for action in build_parser()._actions} - {
-        "list-models", "list-cameras", "doctor", "config", "cameraId", ""
+        "list-models", "list-cameras", "doctor", "config", "cameraId", "", "events-report", "day", "live", "status",
+        "snapshot", "reset", "quit",
     }  # fmt: skip
     assert set(flags) == offered - {"h"}, "a new flag belongs into this test"
 
     options = vars(parse_options(["--config", config("".join(f"{key} = {value}\n" for key, value in flags.items()))]))
 
     defaults = vars(parse_options([]))
-    assert [name for name in defaults if options[name] == defaults[name]] == ["list_cameras", "list_models", "doctor"]
+    once = ["list_cameras", "list_models", "events_report", "day", "live", "status", "snapshot", "reset", "quit", "doctor"]
+    assert [name for name in defaults if options[name] == defaults[name]] == [*once, "event_rules"]
 
 
 def test_keys_may_be_spelled_with_underscores(config):
@@ -153,3 +159,34 @@ def test_several_sources_may_be_given_and_those_of_the_command_line_replace_the_
     assert parse_options(["--source", "csi", "--source", "usb:0"]).source == ["csi", "usb:0"]
     with pytest.raises(UserError, match="source"):
         parse_options(["--config", config("source = []\n")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("--status", "--status asks a running program: python classify.py --live --status"),
+        ("--token t", "--token is of use with --serve only"),
+        ("--mqtt-sensors yoga", "--mqtt-sensors is of use with --mqtt only"),
+        ("--day 2026-11-21", "--day is of use with --events-report only"),
+        ("--events-report e.db --day 21.11.", "'21.11.' is not a day, such as 2026-11-21"),
+        ("--clips-limit 5min", "'5min' is not a size, such as 500MB or 2GB"),
+    ],
+)
+def test_flags_from_afar_that_make_no_sense(arguments, complaint):
+    with pytest.raises(UserError, match=re.escape(complaint)):
+        parse_options(arguments.split())
+
+
+def test_off_is_a_value_of_what_may_be_left_open(config):
+    options = parse_options("--memory off --sample-fps off --max-cpu off --record off --labels off".split())
+    assert [options.memory, options.sample_fps, options.max_cpu, options.record, options.labels] == [None] * 5
+
+
+def test_an_empty_list_of_labels_is_no_list(config):
+    options = parse_options(["--config", config('allow = ["yoga"]\n'), "--allow"])
+    assert options.allow is None
+
+
+def test_rules_for_single_labels_stand_in_a_table(config):
+    path = config('event-on = 0.6\n[event."tai chi"]\non = 0.8\n[event.yoga]\ngap = 5\n')
+    assert parse_options(["--config", path]).event_rules == {"tai chi": {"on": 0.8}, "yoga": {"gap": 5}}

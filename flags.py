@@ -1,0 +1,116 @@
+"""The kinds of values that flags take, and a parser whose errors are one line."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Callable, NoReturn, Sequence
+
+from errors import UserError
+from sinks.video_file import parse_limit
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Lists each flag by its first name only."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if action.nargs == 0:
+            return action.option_strings[0]
+        return f"{action.option_strings[0]} {self._format_args(action, action.dest.upper())}"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line and suggest the flag that was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            raise UserError(f"unknown flag {unknown[0]!r}{nearest(unknown[0].split('=')[0], flags)}; see --help")
+        return options
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """Returns ", did you mean 'top-k'?" with the word that is most alike, or "" where none is."""
+    matches = difflib.get_close_matches(word, words, 1)
+    return f", did you mean {matches[0]!r}?" if matches else ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """An argparse type: a number within bounds.
+
+    Attributes:
+        kind: int or float.
+        low: The least one.
+        high: The greatest one.
+        unit: For messages.
+    """
+
+    kind: Callable[[str], Any]
+    low: float
+    high: float
+    unit: str
+
+    def __call__(self, text: str) -> Any:
+        try:
+            value = self.kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {self.unit}") from None
+        if not (self.low <= value <= self.high):
+            raise argparse.ArgumentTypeError(f"{text} is not between {self.low:g} and {self.high:g} {self.unit}")
+        return value
+
+
+@dataclass(frozen=True)
+class OrOff:
+    """An argparse type: another one's value, or "off", which is None.
+
+    Attributes:
+        convert: The other type.
+    """
+
+    convert: Callable[[str], Any]
+
+    def __call__(self, text: str) -> Any:
+        return None if text == "off" else self.convert(text)
+
+
+def camera_id(text: str) -> str:
+    """Converts the reference example's --cameraId to a source."""
+    return f"usb:{Number(int, 0, 99, 'camera numbers')(text)}"
+
+
+def threads(text: str) -> Any:
+    """Converts a number of threads, or "auto"."""
+    return text if text == "auto" else Number(int, 1, 64, "threads")(text)
+
+
+def limit(text: str) -> Any:
+    """Converts the limit of a recording."""
+    try:
+        return parse_limit(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def size(text: str) -> int:
+    """Converts a size with its unit to bytes."""
+    found = limit(text).bytes
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 500MB or 2GB")
+    return int(found)
+
+
+def day(text: str) -> date:
+    """Converts a day, 2026-11-21."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day, such as 2026-11-21") from None

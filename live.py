@@ -1,0 +1,187 @@
+"""Obeys those who sit elsewhere: takes their commands between two frames, and publishes the facts that they read."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+import numpy as np
+
+from errors import UserError
+from remote.instance import Command, Instance
+from session import Change, Session
+from settings import read_settings, settings_of
+from thermal import read_heat
+from utils import say
+from view import View
+
+_PUBLISH_PERIOD = 0.5  # seconds between two looks at the statistics
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class Live:
+    """The main loop's side of an Instance. Main thread only.
+
+    A change is prepared in a thread, since a model takes seconds to load; the next one waits for it. Everything else is
+    done at once.
+
+    Args:
+        instance: Where commands come from and facts go.
+        session: What they are about.
+        actions: What to do for "reset" and "quit", and for "snapshot" with a path.
+    """
+
+    def __init__(self, instance: Instance, session: Session, actions: Mapping[str, Callable[..., object]]) -> None:
+        self._instance = instance
+        self._session = session
+        self._actions = actions
+        self._changes: deque[Command] = deque()
+        self._prepared: Future[Change] | None = None  # for the first of the changes
+        self._publish_at = 0.0
+        self._started = time.monotonic()
+        instance.publish(settings=settings_of(session.options))
+
+    def obey(self) -> None:
+        """Does what there is to do; to be called many times a second."""
+        for command in self._instance.waiting():
+            if command.action == "change":
+                self._changes.append(command)
+            else:
+                self._act(command)
+        if self._prepared is not None and self._prepared.done():
+            self._finish()
+        if self._prepared is None and self._changes:
+            self._begin()
+        now = time.monotonic()
+        if now >= self._publish_at:
+            self._publish_at = now + _PUBLISH_PERIOD
+            self._instance.publish(status=self._status(now))
+
+    def close(self) -> None:
+        """Tells those who wait that nothing more will be done; may be called twice."""
+        for command in (*self._changes, *self._instance.waiting()):
+            command.done.set_exception(UserError("the program is ending"))
+        self._changes.clear()
+        if self._prepared is not None:
+            self._prepared.add_done_callback(_discard)
+            self._prepared = None
+
+    def _act(self, command: Command) -> None:
+        arguments = () if command.value is None else (command.value,)
+        try:
+            command.done.set_result(self._actions[command.action](*arguments))
+        except UserError as error:
+            command.done.set_exception(error)
+
+    def _begin(self) -> None:
+        """Lets a thread prepare the first of the changes."""
+        command = self._changes[0]
+        try:
+            values = read_settings(command.value)
+            if not command.trusted:
+                _check_untrusted(values, self._session.options.source)
+        except UserError as error:
+            command.done.set_exception(error)
+            self._changes.popleft()
+            return
+        options = copy.copy(self._session.options)
+        if "model" in values:
+            options.labels = None  # those of the old model
+        vars(options).update(values)
+        prepared: Future[Change] = Future()
+
+        def prepare() -> None:
+            try:
+                prepared.set_result(self._session.prepare(options, values))
+            except BaseException as error:
+                prepared.set_exception(error)
+
+        threading.Thread(target=prepare, name="change", daemon=True).start()
+        self._prepared = prepared
+
+    def _finish(self) -> None:
+        """Puts the prepared change into force, or tells why it can't be."""
+        assert self._prepared is not None
+        command, prepared, self._prepared = self._changes.popleft(), self._prepared, None
+        error = prepared.exception()
+        if error is None:
+            self._session.commit(prepared.result())
+            settings = settings_of(self._session.options)
+            self._instance.publish(settings=settings, status=self._status(time.monotonic()))
+            say(f"changed: {', '.join(f'{name} = {settings[name]}' for name in command.value)}")
+            command.done.set_result(settings)
+        else:
+            command.done.set_exception(error)
+
+    def _status(self, now: float) -> dict[str, Any]:
+        session = self._session
+        classifier = session.classifiers[0]
+        return {
+            "name": self._instance.name,
+            "pid": os.getpid(),
+            "uptime": round(now - self._started, 1),
+            "model": Path(session.options.model).name,
+            "runtime": str(classifier.runtime),
+            "threads": classifier.threads,
+            "memory_mb": _resident_memory(),
+            "temperature": read_heat().temperature,
+            "paused": session.paused,
+            "recording": next((str(sink.path) for sink in session.sinks if hasattr(sink, "path")), None),
+            "events": session.events,
+            "sources": [_source_status(view, name) for view, name in zip(session.views, session.names)],
+        }
+
+
+def _source_status(view: View, name: str) -> dict[str, Any]:
+    pipeline, prediction = view.pipeline, view.prediction
+    step_ms = None
+    if view.step_times:
+        p50, p95 = np.percentile(view.step_times, (50, 95)) * 1e3
+        step_ms = {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+    return {
+        "name": name,
+        "camera_fps": round(pipeline.camera_fps, 2),
+        "sample_fps": round(pipeline.sample_fps, 2),
+        "wanted_fps": view.status.wanted_fps,
+        "note": pipeline.note,
+        "no_signal": round(view.status.no_signal, 1),
+        "frames": view.frames,
+        "steps": view.steps,
+        "step_ms": step_ms,
+        "prediction": None if prediction is None else prediction.to_json(),
+    }
+
+
+def _resident_memory() -> float | None:
+    """Returns megabytes; None where the system doesn't tell."""
+    try:
+        return round(int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6, 1)
+    except OSError:
+        return None
+
+
+def _check_untrusted(values: Mapping[str, Any], sources: list[str]) -> None:
+    """Keeps those from afar to the program's own folders and to cameras.
+
+    Raises:
+        UserError: A name leads elsewhere.
+    """
+    for name in ("model", "labels", "record"):
+        value = values.get(name)
+        if value is not None and (Path(value).name != value or value.startswith(".")):
+            raise UserError(f"--{name} {value!r}: from afar only a name without a folder is taken")
+    for uri in values.get("source") or ():
+        if uri not in sources and not re.fullmatch(r"csi(:\d+)?|usb:\d+|demo|(rtsps?|https?)://.*", uri):
+            raise UserError(f"--source {uri!r}: from afar only cameras, addresses and the demo are taken")
+
+
+def _discard(prepared: Future[Change]) -> None:
+    if prepared.exception() is None:
+        prepared.result().discard()

@@ -1,0 +1,88 @@
+"""The flags that can change while the program runs: as JSON for those who sit elsewhere, as options for the program."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+from typing import Any, Mapping
+
+from config import as_arguments
+from credentials import public_name
+from errors import UserError
+from flags import Number, OrOff, nearest
+from options import build_parser
+from remote.instance import Flag
+
+_LIVE = """
+    model labels source threads precision compile memory sample-fps idle max-cpu fit top-k threshold allow deny mirror
+    record record-limit event-on event-off event-min event-gap
+""".split()
+
+
+def live_flags() -> list[Flag]:
+    """Describes the flags that can change."""
+    actions = _actions()
+    return [_describe(name, actions[name]) for name in _LIVE]
+
+
+def settings_of(options: Namespace) -> dict[str, Any]:
+    """Returns the values of the flags that can change, by flag name, ready for JSON and without credentials."""
+    actions = _actions()
+    return {name: _to_json(getattr(options, actions[name].dest), actions[name]) for name in _LIVE}
+
+
+def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks and converts settings that came from elsewhere, as if they stood on the command line.
+
+    Args:
+        settings: Values by flag name, from JSON.
+
+    Returns:
+        Values by the option's name.
+
+    Raises:
+        UserError: A flag is unknown, can't change, or its value is wrong; the line names it.
+    """
+    parser = build_parser()
+    actions = _actions()
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in actions:
+            raise UserError(f"unknown flag {name!r}{nearest(str(name), _LIVE)}")
+        if name not in _LIVE:
+            raise UserError(f"--{name} can't change while the program runs; start it again with the new value")
+        action = actions[name]
+        if value is None or value == []:
+            if not _describe(name, action).optional and action.nargs != "*":
+                raise UserError(f"--{name} needs a value")
+            values[action.dest] = None
+        else:
+            values[action.dest] = getattr(parser.parse_args(as_arguments(name, value, action)), action.dest)
+    return values
+
+
+def _actions() -> dict[str, argparse.Action]:
+    return {action.option_strings[0][2:]: action for action in build_parser()._actions}
+
+
+def _describe(name: str, action: argparse.Action) -> Flag:
+    text = (action.help or "") % vars(action)
+    convert = action.type.convert if isinstance(action.type, OrOff) else action.type
+    optional = isinstance(action.type, OrOff)
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return Flag(name, "switch", text)
+    if action.choices:
+        return Flag(name, "choice", text, tuple(action.choices))
+    if isinstance(convert, Number):
+        kind = "integer" if convert.kind is int else "number"
+        return Flag(name, kind, text, low=convert.low, high=convert.high, optional=optional)
+    several = action.nargs == "*" or isinstance(action, argparse._AppendAction)
+    return Flag(name, "texts" if several else "text", text, optional=optional)
+
+
+def _to_json(value: Any, action: argparse.Action) -> Any:
+    if isinstance(action, argparse._AppendAction):
+        return [public_name(uri) for uri in value or []]
+    if action.nargs == "*":
+        return list(value or [])
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
