@@ -38,12 +38,15 @@ import cameras
 import models
 import startup
 from errors import OutputError, SourceError, UserError
+from events.report import report
 from grid import tile
 from live import Live
 from notify import Notifier
 from opening import await_camera, wait_for
 from options import parse_options
+from remote.client import live
 from remote.instance import Instance
+from remote.socket_server import SocketServer
 from services import Services
 from session import Session
 from settings import live_flags
@@ -73,7 +76,7 @@ class CaptureLoop:
         window: Where to show the picture, or None.
         snapshots: Folder for the pictures that the s key takes.
         notifier: Hears that the program is alive, for as long as it is.
-        instance: Commands from elsewhere.
+        instance: Commands from elsewhere; None without.
         size: (width, height) in pixels of the grid.
     """
 
@@ -84,18 +87,22 @@ class CaptureLoop:
         window: Viewer | None,
         *,
         snapshots: str,
-        notifier: Notifier,
-        instance: Instance,
+        notifier: Notifier | None = None,
+        instance: Instance | None = None,
         size: tuple[int, int] = (1280, 720),
     ) -> None:
         self._session = session
         self._stop = stop
         self._window = window
         self._snapshots = snapshots
-        self._notifier = notifier
+        self._notifier = notifier or Notifier()
         self._size = size
-        actions = {"reset": self._reset, "snapshot": self._save_snapshot, "quit": stop.set}
-        self._live = Live(instance, session, actions)
+        actions: dict[str, Callable[..., object]] = {
+            "reset": self._reset,
+            "snapshot": lambda path: str(self._save_snapshot(path)),
+            "quit": stop.set,
+        }
+        self._live = None if instance is None else Live(instance, session, actions)
         self._message_until = 0.0
         self._outages_at = 0.0
         self._keys = {
@@ -123,11 +130,13 @@ class CaptureLoop:
                     self._hand_out([view for view in session.running if self._take(view)])
                 self._tell_outages()
                 self._obey_keys()
-                self._live.obey()
+                if self._live is not None:
+                    self._live.obey()
                 self._report()
         finally:
             self._notifier.stop()
-            self._live.close()
+            if self._live is not None:
+                self._live.close()
             for view in session.views:
                 if view.pending:  # made from a live source's last frame after it was shown
                     self._write(view.sinks, view.frame.image, view.frame.timestamp, view)
@@ -277,6 +286,10 @@ def main(arguments: Sequence[str]) -> int:
             print(models.table())
         elif options.list_cameras:
             print(cameras.table())
+        elif options.live:
+            return live(arguments)
+        elif options.events_report is not None:
+            print(report(options.events_report, options.day))
         else:
             _run(options, signals)
         return signals.status
@@ -305,6 +318,8 @@ def _run(options: Namespace, signals: Signals) -> None:
             stack.callback(window.close)
             stack.enter_context(keep_awake())
         instance = Instance(options.instance or str(os.getpid()), live_flags())
+        if options.control:
+            _open_control(instance, stack)
         services = stack.enter_context(Services(options, instance))
         session = stack.enter_context(Session(window, services))
         given = ["record"] if options.record is not None else []
@@ -315,6 +330,13 @@ def _run(options: Namespace, signals: Signals) -> None:
         signals.deferred = True
         loop.run()
     session.summarize()
+
+
+def _open_control(instance: Instance, stack: contextlib.ExitStack) -> None:
+    try:
+        stack.callback(SocketServer(instance).close)
+    except OutputError as error:  # nobody asked for it by name: the picture is more important
+        say(f"no --live: {error}")
 
 
 if __name__ == "__main__":

@@ -128,7 +128,6 @@ def open_view(
         fit=options.fit,
         wanted_fps=pace.fps,
         mirror=options.mirror,
-        name=source.name if worker is not None else "",
         truth=truth_of(source, classifier),
         outage=getattr(source, "outage", None),
     )
@@ -145,11 +144,11 @@ def open_recorder(options: Namespace, fps: float | None) -> VideoFile | None:
     return None if options.record is None else VideoFile(options.record, fps, options.record_limit)
 
 
-def open_sinks(options: Namespace, source: Source, window: Viewer | None, name: str) -> Iterator[Sink]:
-    """Opens the outputs of one source."""
+def open_sinks(options: Namespace, source: str, window: Viewer | None, name: str) -> Iterator[Sink]:
+    """Opens the outputs of one source; `name` is what lines on the terminal begin with."""
     if options.jsonl is not None:
-        yield JsonLines(options.jsonl, source.name)
-    if window is None and options.jsonl != "-":
+        yield JsonLines(options.jsonl, source)
+    if window is None and "-" not in (options.jsonl, *(options.events or ())):
         yield Console(name=name)
 
 

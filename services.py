@@ -1,20 +1,116 @@
-"""What the outside world is told through."""
+"""What tells the world outside: event files, clips, the web page, MQTT. Nothing of it is loaded unless asked for."""
 
 from __future__ import annotations
 
+import contextlib
 from argparse import Namespace
+from typing import TYPE_CHECKING, Any, Sequence
 
+from errors import OutputError
+from events import Event, EventSink
+from remote.instance import Instance
 from sinks import Sink
-from video_classifier import VideoClassifier
+from utils import say
+
+if TYPE_CHECKING:
+    from events.finder import EventFinder
+    from events.rules import Rules
+
+_NOTICE = 2.0  # seconds by which an event may be announced later than its least duration
 
 
 class Services:
-    def __init__(self, options, instance): ...
-    def __enter__(self): return self
-    def __exit__(self, *_): ...
-    ended = 0
-    def sinks(self, source: str) -> list[Sink]:
-        return []
+    """A context manager, for the main thread; opened once and kept while sources and models change.
 
-    def adapt(self, source: str, classifier: VideoClassifier, options: Namespace) -> None:
-        pass
+    Args:
+        options: The command line's; None for no services at all.
+        instance: What the web page and MQTT show and change.
+
+    Attributes:
+        ended: Events that have ended so far.
+
+    Raises:
+        UserError: One of them can't be opened.
+    """
+
+    def __init__(self, options: Namespace | None = None, instance: Instance | None = None) -> None:
+        self.ended = 0
+        self._clips: Any = None
+        self._sinks: list[EventSink] = []
+        self._remotes: list[Any] = []  # they give each source a sink of its own, and take events
+        self._stack = contextlib.ExitStack()
+        if options is not None and instance is not None:
+            with contextlib.ExitStack() as stack:
+                self._open(options, instance, stack)
+                self._stack = stack.pop_all()
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def rules(self, options: Namespace, labels: Sequence[str]) -> Rules | None:
+        """Returns when an action counts as an event; None if nobody wants to know.
+
+        Raises:
+            UserError: They contradict each other, or name a label that the model doesn't have.
+        """
+        if self._clips is None and not self._sinks and not self._remotes:
+            return None
+        from events.rules import Rules, read_overrides
+
+        overrides = read_overrides(options.event_rules, labels)
+        return Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
+
+    def sinks(self, source: str) -> list[Sink]:
+        """Opens a source's own outputs."""
+        return [remote.sink(source) for remote in self._remotes]
+
+    def finder(self, source: str, options: Namespace, patient: bool) -> EventFinder:
+        """Opens what finds a source's events.
+
+        Args:
+            source: Its name.
+            options: Those in force.
+            patient: Whether the source waits for the clips to be written: a file read as fast as possible.
+        """
+        from events.finder import EventFinder
+
+        clips = None
+        if self._clips is not None:
+            from events.clips import ClipRecorder
+
+            longest = max([options.event_min, *(rule.get("min", 0.0) for rule in options.event_rules.values())])
+            clips = ClipRecorder(self._clips, pre_roll=options.pre_roll, notice=longest + _NOTICE, patient=patient)
+        return EventFinder(source, self._tell, clips)
+
+    def _open(self, options: Namespace, instance: Instance, stack: contextlib.ExitStack) -> None:
+        if options.clips is not None:
+            from events.clips_folder import ClipsFolder
+
+            self._clips = ClipsFolder(options.clips, options.clips_limit)
+        for path in options.events or ():
+            from events.opening import open_event_sink
+
+            self._sinks.append(stack.enter_context(contextlib.closing(open_event_sink(path))))
+        if options.mqtt is not None:
+            from remote.mqtt import Mqtt
+
+            sensors = options.mqtt_sensors or ()
+            mqtt = Mqtt(options.mqtt, instance, ca=options.mqtt_ca, sensors=sensors, snapshots=options.snapshots)
+            self._remotes.append(stack.enter_context(contextlib.closing(mqtt)))
+
+    def _tell(self, event: Event) -> None:
+        self.ended += not event.ongoing
+        for remote in self._remotes:
+            remote.event(event)
+        for sink in list(self._sinks):
+            try:
+                sink.event(event)
+            except OutputError as error:
+                sink.close()
+                self._sinks.remove(sink)
+                if self._clips is None and not self._sinks and not self._remotes:
+                    raise  # nobody is left to find events for
+                say(f"classify.py: {error}")

@@ -7,7 +7,7 @@ import statistics
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Collection
+from typing import TYPE_CHECKING, Any, Collection
 
 import models
 from opening import load_classifier, open_pace, open_recorder, open_sinks, open_sources, open_view, truth_of
@@ -21,6 +21,9 @@ from thermal import Cooling
 from utils import say
 from video_classifier import Selection, VideoClassifier
 from view import View
+
+if TYPE_CHECKING:
+    from events.rules import Rules
 
 _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
 # Options that need the model loaded again, and those that the choice of frames follows.
@@ -37,6 +40,7 @@ class Change:
         fps: Frames a second that the model is to see.
         classifiers: One for each source.
         selections: One for each classifier.
+        rules: When an action counts as an event; None if nobody wants to know.
         loaded: Those of the classifiers that are new.
         sources: New ones; None to keep those that run.
         recorder: A list of the new recording, or an empty one for none; None to keep what is.
@@ -46,6 +50,7 @@ class Change:
     fps: float = _DEFAULT_FPS
     classifiers: list[VideoClassifier] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
+    rules: Rules | None = None
     loaded: list[VideoClassifier] = field(default_factory=list)
     sources: list[Source] | None = None
     recorder: list[Sink] | None = None
@@ -67,6 +72,7 @@ class Session:
         options: Those in force, with model and sources filled in.
         fps: Frames a second that the model is to see.
         views: The sources.
+        names: Theirs, no two alike.
         sinks: Outputs of the whole picture, besides those of each view.
         classifiers: One for each view.
         clock: Paces a file in a window; None for cameras, and where nobody looks.
@@ -84,6 +90,7 @@ class Session:
         self._window = window
         self._services = services
         self._sources: list[Source] = []
+        self.names: list[str] = []
         self._running = contextlib.ExitStack()
         self._cooling = Cooling()  # one for all: they share the inference thread and the board
 
@@ -141,7 +148,7 @@ class Session:
         self.classifiers = change.classifiers
         paced = self._differs(before, *_PACE)
         for place, classifier in enumerate(self.classifiers):
-            self._adapt(place, classifier, change.selections[place], paced and change.sources is None)
+            self._adapt(place, classifier, change, paced and change.sources is None)
         if change.recorder is not None:
             for sink in self.sinks:
                 sink.close()
@@ -172,11 +179,6 @@ class Session:
     def events(self) -> int:
         """Events that have ended so far."""
         return self._services.ended
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the sources, one for each view."""
-        return [source.name for source in self._sources]
 
     def pause(self, paused: bool) -> None:
         """Stops or resumes the models; cameras are read on all the while."""
@@ -216,26 +218,33 @@ class Session:
             _describe(model, change.classifiers[0], change.fps)
         chosen: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "threshold", "allow", "deny")}
         change.selections = [classifier.select(**chosen) for classifier in change.classifiers]
+        change.rules = self._services.rules(options, change.classifiers[0].labels)
 
     def _start_views(self, change: Change) -> None:
         options, sources = change.options, change.sources or []
         self._sources = sources
+        self.names = _distinct([source.name for source in sources])
         worker = self._running.enter_context(InferenceWorker()) if len(sources) > 1 else None
-        for source, classifier in zip(sources, change.classifiers):
+        for name, source, classifier in zip(self.names, sources, change.classifiers):
             if classifier not in change.loaded:
                 classifier.reset()
             pace = open_pace(change.fps, source, classifier, len(sources), self._cooling, options)
             view = open_view(source, classifier, pace, worker, options, self._running)
-            sinks = [*open_sinks(options, source, self._window, view.name), *self._services.sinks(source.name)]
+            view.name = view.status.source = name if len(sources) > 1 else ""
+            sinks = [*open_sinks(options, name, self._window, view.name), *self._services.sinks(name)]
+            if change.rules is not None:
+                patient = not source.live and self._window is None
+                view.events = self._services.finder(name, options, patient)
+                sinks.append(view.events)
             view.sinks = [self._running.enter_context(contextlib.closing(sink)) for sink in sinks]
             self.views.append(view)
         self.clock = Clock() if self._window is not None and not sources[0].live else None
         self.pause(self.paused)
 
-    def _adapt(self, place: int, classifier: VideoClassifier, selection: Selection, paced: bool) -> None:
+    def _adapt(self, place: int, classifier: VideoClassifier, change: Change, paced: bool) -> None:
         """Lets a view and its classifier follow the options."""
         options, view, source = self.options, self.views[place], self._sources[place]
-        classifier.selection = selection
+        classifier.selection = selection = change.selections[place]
         classifier.fit = view.fit = options.fit
         frames = _memory_frames(options, self.fps)
         classifier.memory = None if frames is None else classifier.bounded_memory(frames)
@@ -245,7 +254,14 @@ class Session:
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:
             view.pipeline.pace = open_pace(self.fps, source, classifier, len(self._sources), self._cooling, options)
-        self._services.adapt(source.name, classifier, options)
+        if view.events is not None and change.rules is not None:
+            view.events.follow(classifier.labels, selection.candidates, change.rules)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Numbers the second and later ones of equal names: demo, demo 2."""
+    numbers = [names[:place].count(name) + 1 for place, name in enumerate(names)]
+    return [name if number == 1 else f"{name} {number}" for name, number in zip(names, numbers)]
 
 
 def _memory_frames(options: Namespace, fps: float) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Callable, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from sources import Frame
 from utils import fit_box
 from video_classifier import Prediction
 
+if TYPE_CHECKING:
+    from events.finder import EventFinder
+
 
 class View:
     """Takes what a pipeline delivers. Main thread only.
@@ -26,7 +29,6 @@ class View:
         fit: Which part of a frame the model sees, see utils.FITS.
         wanted_fps: Frames a second that the model should see.
         mirror: Whether left and right are swapped in the picture.
-        name: The source's, drawn on the picture; "" where there is only one source.
         truth: Returns the true label at a frame's timestamp, where the source knows it and the model has it.
         outage: Returns for how many seconds there has been no picture at a moment of the monotonic clock; None where
             that can't be: a file.
@@ -34,10 +36,11 @@ class View:
     Attributes:
         pipeline: As given.
         sinks: As given; those that failed are taken off.
-        name: As given.
+        name: The source's, drawn on the picture; "" where there is only one source.
         fit: As given; it, mirror and truth may be replaced.
         mirror: As given.
         truth: As given.
+        events: What finds its events, one of its sinks; None if nobody wants to know.
         ended: Whether nothing more comes from the source.
         status: What the overlay says of the program.
         frame: The newest one; None before the first.
@@ -57,14 +60,13 @@ class View:
         fit: str,
         wanted_fps: float,
         mirror: bool = False,
-        name: str = "",
         truth: Callable[[float], str] | None = None,
         outage: Callable[[float], float] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.sinks = list(sinks)
-        self.name = name
-        self.status = Status(camera_fps=0.0, sample_fps=0.0, wanted_fps=wanted_fps, warming_up=True, source=name)
+        self.name = ""
+        self.status = Status(camera_fps=0.0, sample_fps=0.0, wanted_fps=wanted_fps, warming_up=True)
         self.frame: Frame | None = None
         self.pending: list[Prediction] = []
         self.frames = 0
@@ -76,6 +78,7 @@ class View:
         self.truth = truth
         self._outage = outage
         self.ended = False
+        self.events: EventFinder | None = None
         self.prediction: Prediction | None = None
 
     def take(self, update: Update) -> bool:

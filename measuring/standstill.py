@@ -21,6 +21,8 @@ from measuring.camera import SIZE, DrawnCamera
 from overlay import Status, draw_overlay
 from pace import Pace
 from pipeline import open_pipeline
+from services import Services
+from session import Session
 from sinks.window import Window
 from utils import fit_box
 from video_classifier import Category, Prediction
@@ -91,7 +93,9 @@ def show_in_capture_loop(window: MeteredWindow, model: SlowModel, seconds: float
     """Runs the threads and the loop of classify.py."""
     pipeline = open_pipeline(DrawnCamera(), model, Pace(_SAMPLE_FPS), duration=seconds)
     view = View(pipeline, fit="crop", wanted_fps=_SAMPLE_FPS)
-    loop = CaptureLoop([view], threading.Event(), window, sinks=[], draw=True, paced=False, snapshots=".")
+    session = Session(window, Services())
+    session.views = [view]
+    loop = CaptureLoop(session, threading.Event(), window, snapshots=".")
     with pipeline:
         loop.run()
 

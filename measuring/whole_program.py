@@ -12,6 +12,8 @@ from classify import CaptureLoop
 from measuring.camera import DrawnCamera
 from pace import Pace
 from pipeline import open_pipeline
+from services import Services
+from session import Session
 from sinks.window import Window
 from video_classifier import Prediction, VideoClassifier
 from view import View
@@ -28,6 +30,8 @@ class LabelMeter:
     Attributes:
         ages: Seconds, in order.
     """
+
+    wants_pictures = True
 
     def __init__(self) -> None:
         self.ages: list[float] = []
@@ -59,7 +63,9 @@ def run_program(classifier: VideoClassifier, window: Window | None, fps: float, 
     camera, meter = DrawnCamera(), LabelMeter()
     pipeline = open_pipeline(camera, classifier, Pace(fps), duration=seconds)
     view = View(pipeline, [meter], fit=classifier.fit, wanted_fps=fps)
-    loop = CaptureLoop([view], threading.Event(), window, sinks=[], draw=True, paced=False, snapshots=".")
+    session = Session(window, Services())
+    session.views = [view]
+    loop = CaptureLoop(session, threading.Event(), window, snapshots=".")
     start, cpu = time.monotonic(), time.process_time()
     with pipeline:
         loop.run()

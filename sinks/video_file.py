@@ -43,7 +43,7 @@ _ENCODERS = {
     "libopenh264": {"b": "4M"},
     "mpeg4": {"qmin": "4", "qmax": "4"},
 }
-_COLORS = {"colorspace": "smpte170m", "color_range": "tv"}  # what cv2.COLOR_BGR2YUV_I420 makes
+COLORS = {"colorspace": "smpte170m", "color_range": "tv"}  # what cv2.COLOR_BGR2YUV_I420 makes
 
 # Of a limit: what each unit measures, and how much of it.
 _UNITS = {
@@ -118,8 +118,8 @@ class VideoFile:
     def __init__(self, path: str | os.PathLike[str], fps: float | None = None, limit: Limit | None = None) -> None:
         self._fps = fps or 30.0
         self._limit = limit or Limit("none")
-        self._av = _import_av()
-        self._encoder = _find_encoder(self._av)
+        self._av = import_av()
+        self._encoder = find_encoder(self._av)
         self._file = _create(Path(path).expanduser())
         self.path = Path(self._file.name)
         self._container: Any = None
@@ -189,7 +189,7 @@ class VideoFile:
         self._size = (picture.shape[0], picture.shape[1])
         self._stream.height, self._stream.width = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {**encoder_options, **_COLORS}
+        self._stream.options = {**encoder_options, **COLORS}
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
         self._timestamp = timestamp
 
@@ -203,7 +203,7 @@ class VideoFile:
 
     def _begin_fragment(self) -> None:
         self._key_ticks = self._ticks
-        if _is_full(self.path.parent):
+        if is_full(self.path.parent):
             self.close()
             raise OutputError(f"{self.path}: recording ended at {self._seconds:.0f} s: the disk is full")
         if hasattr(os, "posix_fadvise"):
@@ -275,7 +275,7 @@ def _create(path: Path) -> _WholeWrites:
     if os.path.isdir(path):  # unlike Path.is_dir, it bears a name that is too long
         raise OutputError(f"can't record to {path}: it is a folder; name a file, such as {path}/out.mp4")
     try:
-        if _is_full(path.parent):
+        if is_full(path.parent):
             raise OutputError(f"can't record to {path}: the disk is full; free some space or record elsewhere")
         free, number = path, 0
         while True:
@@ -287,12 +287,12 @@ def _create(path: Path) -> _WholeWrites:
         raise OutputError(f"can't record to {path}: {error.strerror}; record to a folder you may write to") from None
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
     usage = shutil.disk_usage(folder)
     return 0 < usage.total and usage.free < _KEPT_FREE  # a network folder may say that it has no size at all
 
 
-def _import_av() -> ModuleType:
+def import_av() -> ModuleType:
     try:
         import av
     except ImportError:
@@ -302,7 +302,7 @@ def _import_av() -> ModuleType:
     return av
 
 
-def _find_encoder(av: ModuleType) -> tuple[str, dict[str, str]]:
+def find_encoder(av: ModuleType) -> tuple[str, dict[str, str]]:
     for name, options in _ENCODERS.items():
         with contextlib.suppress(ValueError):  # UnknownCodecError
             av.codec.Codec(name, "w")

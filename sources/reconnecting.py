@@ -177,7 +177,7 @@ class Reconnecting:
                 self._reader.wait(OPEN_TIMEOUT)
                 return
             except SourceError as another:
-                error = another
+                error = another.with_traceback(None)  # which would hold this frame, and with it the error itself
 
     def _abandon(self, reader: _Reader) -> None:
         reader.stop()
@@ -200,7 +200,7 @@ class _Reader:
         self._closing = threading.Lock()
         self._changed = threading.Condition()
         self._frame: Frame | None = None
-        self._error: UserError | None = None
+        self._failure: tuple[type[UserError], str] | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
@@ -212,9 +212,8 @@ class _Reader:
             SourceError: None came in `timeout` seconds, or what the source itself says.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frame or self._error or self._stopped, timeout)
-            if self._error is not None:
-                raise self._error
+            self._changed.wait_for(lambda: self._frame or self._failure or self._stopped, timeout)
+            self._raise_failure()
             if self._frame is None:
                 raise SourceError(f"no answer within {timeout:g} s")
 
@@ -225,10 +224,10 @@ class _Reader:
             SourceError: What the source itself says.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frame or self._error or self._stopped, timeout)
+            self._changed.wait_for(lambda: self._frame or self._failure or self._stopped, timeout)
             frame, self._frame = self._frame, None
-            if frame is None and self._error is not None:
-                raise self._error
+            if frame is None:
+                self._raise_failure()
             return frame
 
     def stop(self) -> None:
@@ -257,16 +256,22 @@ class _Reader:
                     self._frame = frame
                     self._changed.notify_all()
         except UserError as error:
-            self._fail(error)
+            self._fail(type(error), str(error))
         except Exception as error:  # Whatever a driver raises. Its text is not shown: it may hold the URL.
-            self._fail(SourceError(f"the camera's driver failed ({type(error).__name__})"))
+            self._fail(SourceError, f"the camera's driver failed ({type(error).__name__})")
         finally:
             self._close()
 
-    def _fail(self, error: UserError) -> None:
+    def _fail(self, kind: type[UserError], text: str) -> None:
+        # The error itself would hold, by its traceback, this thread's frames and pictures until the next collection.
         with self._changed:
-            self._error = error
+            self._failure = kind, text
             self._changed.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            kind, text = self._failure
+            raise kind(text)
 
     def _close(self) -> None:
         with self._closing, contextlib.suppress(Exception):  # A camera that is gone can't be closed in good order.

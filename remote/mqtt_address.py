@@ -1,0 +1,93 @@
+"""Where an MQTT broker is, who we are there, and whom we trust."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from credentials import public_name
+from errors import UserError
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the broker is, and who we are there.
+
+    Attributes:
+        host: Name or IP address.
+        port: Its port.
+        tls: Whether the connection is encrypted.
+        prefix: What all topics begin with, without "/" at its end.
+        user: None without one.
+        password: None without one.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    prefix: str
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+def parse_url(url: str) -> Address:
+    """Reads mqtt://user:password@host:1883/prefix, or mqtts:// for TLS; all but the host can be left out.
+
+    Raises:
+        UserError: It is no such URL; the text holds no credentials.
+    """
+    shown = public_name(url)
+    try:
+        parts = urlsplit(url)
+        host, port = unquote(parts.hostname or "", errors="strict"), parts.port
+        user, password, prefix = (
+            None if text is None else unquote(text, errors="strict")
+            for text in (parts.username, parts.password, parts.path[1:])
+        )
+    except ValueError:  # its own text may quote a part of the password
+        host, port, user, password, prefix, parts = "", None, None, None, "", urlsplit("")
+    if parts.scheme not in ("mqtt", "mqtts") or not host or port == 0 or "@" in parts.path:
+        raise UserError(
+            f"{shown}: a broker is mqtt://user:password@host:1883/prefix, or mqtts:// for TLS; "
+            "write special characters of a password as %40 (@), %2F (/), %3A (:), %23 (#)"
+        )
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise UserError(f"{shown}: nothing may follow the prefix; write # and ? of a password as %23 and %3F")
+    if password and not user:
+        raise UserError(f"{shown}: MQTT has no password without a user; write mqtt://user:password@host")
+    prefix = prefix or "movinet-pi"
+    if "" in prefix.split("/") or prefix.startswith("$") or not prefix.isprintable() or set(prefix) & set("+#"):
+        raise UserError(f"{shown}: a prefix is one or more names with / between them, without + and #")
+    if len(prefix.encode()) > 200:
+        raise UserError(f"{shown}: the prefix is longer than 200 bytes")
+    tls = parts.scheme == "mqtts"
+    return Address(host, port or (8883 if tls else 1883), tls, prefix, user or None, password)
+
+
+def tls_context(address: Address, ca: str | None) -> ssl.SSLContext | None:
+    """Returns what checks the broker's certificate; None without TLS.
+
+    Args:
+        address: The broker.
+        ca: File of the certificates that are trusted instead of the system's.
+
+    Raises:
+        UserError: The file can't be read, or is given without TLS.
+    """
+    if not address.tls:
+        if ca:
+            raise UserError(f"--mqtt-ca {ca}: {address} is not encrypted; write mqtts://")
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(f"--mqtt-ca {ca}: {error.strerror or 'no certificate in PEM format'}") from None
+    if ca:
+        # What mosquitto's own instructions make lacks an extension that Python 3.13 has begun to ask for.
+        context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    return context
