@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Sequence
 
 from errors import OutputError
 from events import Event, EventSink
+from events.rules import Rules, read_overrides
 from remote.instance import Instance
 from sinks import Sink
 from utils import say
 
 if TYPE_CHECKING:
     from events.finder import EventFinder
-    from events.rules import Rules
 
 _NOTICE = 2.0  # seconds by which an event may be announced later than its least duration
 
@@ -56,12 +56,9 @@ class Services:
         Raises:
             UserError: They contradict each other, or name a label that the model doesn't have.
         """
-        if self._clips is None and not self._sinks and not self._remotes:
-            return None
-        from events.rules import Rules, read_overrides
-
         overrides = read_overrides(options.event_rules, labels)
-        return Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
+        rules = Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
+        return rules if self._clips is not None or self._sinks or self._remotes else None
 
     def sinks(self, source: str) -> list[Sink]:
         """Opens a source's own outputs."""

@@ -7,9 +7,10 @@ import statistics
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Collection
+from typing import Any, Collection
 
 import models
+from events.rules import Rules
 from opening import load_classifier, open_pace, open_recorder, open_sinks, open_sources, open_view, truth_of
 from pipeline import InferenceWorker
 from services import Services
@@ -21,9 +22,6 @@ from thermal import Cooling
 from utils import say
 from video_classifier import Selection, VideoClassifier
 from view import View
-
-if TYPE_CHECKING:
-    from events.rules import Rules
 
 _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
 # Options that need the model loaded again, and those that the choice of frames follows.

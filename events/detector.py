@@ -188,7 +188,7 @@ class EventDetector:
             position=run.start,
             duration=run.last - run.start,
             peak=run.peak,
-            mean=min(run.total / run.steps, run.peak),  # a sum of rounded numbers can be a bit too high
+            mean=run.total / run.steps,
             ongoing=ongoing,
         )
 

@@ -70,13 +70,13 @@ class _Row:
 
 
 def report(
-    path: str | os.PathLike[str], day: str | None = None, *, width: int | None = None, encoding: str | None = None
+    path: str | os.PathLike[str], day: date | None = None, *, width: int | None = None, encoding: str | None = None
 ) -> str:
     """Describes a day of events.
 
     Args:
         path: A database of --events; another program may be writing to it.
-        day: "2026-11-21", by this machine's time zone; None for the latest day with events.
+        day: By this machine's time zone; None for the latest day with events.
         width: Columns of the terminal; None to ask it.
         encoding: Of the terminal, which may not know every character; None for that of standard output.
 
@@ -84,29 +84,21 @@ def report(
         Lines without an end of the last one. The timeline fits the width; a table does unless its labels are long.
 
     Raises:
-        UserError: The file can't be read, is something else, or the day isn't one.
+        UserError: The file can't be read, or is something else.
     """
     width = width or shutil.get_terminal_size((80, 24)).columns
     encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
     style = _UNICODE if _is_known(_UNICODE, encoding) else _ASCII
     path = Path(path).expanduser()
-    wanted = None if day is None else _parse_day(day)
     try:
         with contextlib.closing(_connect(path)) as connection:
-            text = _describe(path.name, connection, wanted, width, style)
+            text = _describe(path.name, connection, day, width, style)
     except UserError:
         raise
     except (OSError, sqlite3.Error, OverflowError, TypeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"can't read {path}: {reason}; give a file that --events has written") from None
     return text.encode(encoding, "replace").decode(encoding)
-
-
-def _parse_day(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise UserError(f"--day is {text!r}; it must be a day such as {date.today():%Y-%m-%d}") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -19,8 +19,8 @@ from errors import PackageError, SourceError
 _OPENERS = {
     "csi": "sources.picamera:PiCamera",
     "usb": "sources.opencv:open_usb",
-    "rtsp": "sources.opencv:open_stream",
-    "rtsps": "sources.opencv:open_stream",
+    "rtsp": "sources.rtsp:open_rtsp",
+    "rtsps": "sources.rtsp:open_rtsp",
     "http": "sources.opencv:open_stream",
     "https": "sources.opencv:open_stream",
     "file": "sources.opencv:open_video",

@@ -21,6 +21,7 @@ from sources.stillness import FROZEN_AFTER, Stillness
 
 # All in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+ANSWERED_PAUSE = 1.0  # the longest while something answers there: with an opening, it makes less than two
 PROBE_INTERVAL = 0.5  # between looks, during a pause, whether the camera is back
 OPEN_TIMEOUT = 20.0  # for opening a camera and its first frame; FFmpeg itself takes up to 10 and a read timeout
 CLOSE_TIMEOUT = 1.0  # for a driver to let go of a camera
@@ -280,7 +281,10 @@ class _Reader:
 
 
 class _Pauses:
-    """The growing pauses between openings. One ends early when the camera begins to answer, and then they begin anew.
+    """The pauses between openings, which grow.
+
+    Much while nothing answers: one ends early when something begins to, and then they begin anew. But little while the
+    camera answers and yet refuses, since nothing but an opening shows that it has become willing.
 
     Args:
         link: The way to the camera.
@@ -295,7 +299,6 @@ class _Pauses:
 
     def wait(self) -> None:
         end = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
         while not self._closed.wait(max(0.0, min(PROBE_INTERVAL, end - time.monotonic()))):
             answered, before = self._link.answers(), self._answered
             self._answered = answered
@@ -303,4 +306,5 @@ class _Pauses:
                 self._pause = FIRST_PAUSE
                 return
             if time.monotonic() >= end:
+                self._pause = min(2 * self._pause, ANSWERED_PAUSE if answered else LONGEST_PAUSE)
                 return

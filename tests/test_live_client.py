@@ -98,7 +98,7 @@ class Program:
         self.done: list[tuple[str, Any]] = []
         self.instance.publish(settings=self.settings, status=status)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop)
+        self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
         self._server = SocketServer(self.instance)
 
@@ -134,6 +134,7 @@ def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "tmp").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))  # of child processes
     monkeypatch.setattr(paths, "_USERS_FOLDERS", str(folder / "users"))
     for module in ("remote.paths", "remote.client"):
         monkeypatch.setattr(f"{module}.SERVICE_FOLDER", folder / "service/movinet-pi")
@@ -494,7 +495,7 @@ def impostor(runtime_folder: Path) -> Iterator[Callable[..., None]]:
                             if connection.recv(65536):  # else it was a look whether somebody is here
                                 behave(connection)
 
-            threads.append(threading.Thread(target=loop))
+            threads.append(threading.Thread(target=loop, daemon=True))
             threads[0].start()
 
         yield serve

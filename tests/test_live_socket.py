@@ -50,7 +50,7 @@ class Program:
         self.commands: list[Command] = []
         self._under_way: list[Command] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop)
+        self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
         try:
             self.server = SocketServer(self.instance)
@@ -145,6 +145,7 @@ def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(paths, "_USERS_FOLDERS", str(folder / "users"))
     monkeypatch.setattr(paths, "SERVICE_FOLDER", folder / "service/movinet-pi")
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))  # of child processes
     yield folder / "run"
     shutil.rmtree(folder)
 
@@ -516,12 +517,12 @@ servers = [SocketServer(Instance(name, [])) for name in ("one", "other")]
 print("ready", flush=True)
 time.sleep(600)
 """
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"ready\n"
-    assert set(running()) == {"one", "other"}
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            assert set(running()) == {"one", "other"}
+        finally:
+            process.kill()
     sockets = [runtime_folder / f"movinet-pi/{name}.sock" for name in ("one", "other")]
     assert all(path.is_socket() for path in sockets)
     return sockets
@@ -535,8 +536,16 @@ def test_what_a_killed_program_left_is_replaced(killed: list[Path]):
         assert not os.path.lexists(killed[1])  # else every crash would leave a file
 
 
-def test_of_programs_that_start_at_once_one_gets_the_name(killed: list[Path]):
+def test_of_programs_that_start_at_once_one_gets_the_name(killed: list[Path], monkeypatch: pytest.MonkeyPatch):
     barrier = threading.Barrier(8)
+    look = paths._answers
+
+    def look_and_dawdle(path: Path) -> bool:
+        answers = look(path)
+        time.sleep(0.02)  # enough for all of them to find the dead socket, were they let
+        return answers
+
+    monkeypatch.setattr(paths, "_answers", look_and_dawdle)
 
     def start(_: int) -> Program | None:
         barrier.wait(LIMIT)

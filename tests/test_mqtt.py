@@ -443,10 +443,8 @@ def test_killed_and_restarted_no_event_is_lost_and_all_come_in_order(broker, pro
     assert all(line.startswith("mqtt: ") for line in lines) and len(lines) < 15, "a line a change, not one a try"
 
 
-def test_of_too_many_events_the_oldest_are_dropped_and_counted(tmp_path, program, capfd, monkeypatch):
+def test_of_too_many_events_the_oldest_are_dropped_and_counted(broker, program, capfd, monkeypatch):
     monkeypatch.setattr(mqtt_link, "MOST_EVENTS", 100)
-    broker = Broker(tmp_path)
-    broker.start()
     with hearing(broker, "movinet-pi/events") as listener:
         broker.kill()
         with told(broker, program) as mqtt:
@@ -455,7 +453,6 @@ def test_of_too_many_events_the_oldest_are_dropped_and_counted(tmp_path, program
             broker.start()
             until(lambda: len(ids(listener)) >= 100)
         assert ids(listener) == [f"id{number:05}" for number in range(7, 107)]
-    broker.kill()
     assert "7 events were lost" in capfd.readouterr().err
 
 

@@ -24,6 +24,7 @@ pytest.importorskip("starlette", reason="needs starlette: pip install -r require
 pytest.importorskip("uvicorn", reason="needs uvicorn: pip install -r requirements-remote.txt")
 
 from web_program import FLAGS, LABELS, SETTINGS, Program, make_event  # noqa: E402
+
 from web import is_loopback, parse_address  # noqa: E402
 from web.server import WebServer  # noqa: E402
 

@@ -74,8 +74,9 @@ def test_what_is_unknown_is_left_out() -> None:
 
 def test_labels_are_bounded() -> None:
     pytest.importorskip("numpy")
-    from web.history import EventList
     from web_program import make_event
+
+    from web.history import EventList
 
     events = EventList()
     for number in range(1000):

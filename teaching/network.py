@@ -1,0 +1,200 @@
+"""The network that is taught: its body, up to what enters the classifier, and the file that gets another classifier.
+
+Features are always read from the compiled float graph, the one that the live program runs: on an int8 one, teaching
+fails (rounded activations lose what tells the owner's actions apart).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from compiled import prepare
+from compiler.graph import Graph, load, save
+from engine import Engine
+from errors import ModelError, NotUnderstood, OutputError, UserError
+from memory import METADATA as POOLS
+from memory import Memory, read_pools
+from models import find_labels
+from runtime import Runtime, choose_runtime, load_content, read_model
+from signature import read_signature
+from teaching.classifier import cut, find_classifier, replace_classifier
+from teaching.description import METADATA as TEACHING
+from teaching.description import write_description
+from teaching.tflite_metadata import METADATA as TFLITE
+from teaching.tflite_metadata import describe, pack_labels
+from utils import FITS, fit_frame, write_whole
+
+PRECISIONS = ("float", "int8")
+
+
+class Backbone:
+    """A streaming model up to its classifier. Not for use by several threads at once.
+
+    Args:
+        model: A .tflite file.
+        memory: About how many frames it remembers, as in VideoClassifier; None to remember all.
+        threads: Threads for the kernels.
+        fit: How a frame becomes the model's square: "crop", "stretch" or "pad".
+        runtime: One of runtime.RUNTIMES.
+
+    Attributes:
+        features: How many numbers a step gives.
+        input_size: The model's (height, width) in pixels.
+        classifier: The model's own, float32 weights [classes, features] and bias [classes].
+        key: A hash of all that the features depend on beside the frames: the body as it was compiled (so the compiler's
+            version, too), memory and fit. Models that differ in the classifier only have the same.
+
+    Raises:
+        ModelError: The model can't be used, or has no classifier that can be told from its body.
+        PackageError: No such runtime works here, or the compiler doesn't.
+        UserError: Another argument is out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        memory: int | None,
+        threads: int = 1,
+        fit: str = "crop",
+        runtime: str = "auto",
+    ) -> None:
+        if fit not in FITS:
+            raise UserError(f"fit is {fit!r}; it must be one of {', '.join(FITS)}")
+        if memory is not None and memory < 1:
+            raise UserError(f"memory is {memory!r}; it must be 1 frame or more")
+        chosen = choose_runtime(runtime)
+        graph = _compiled(model, chosen, "float", horizons=memory is not None)
+        with _one_line(model):
+            classifier = find_classifier(graph)
+        cut(graph, classifier)
+        graph.metadata = {POOLS: graph.metadata[POOLS]}
+        content = save(graph)
+        self.classifier = classifier.weights, classifier.bias
+        self.features: int = classifier.weights.shape[1]
+        self.key = hashlib.sha256(hashlib.sha256(content).digest() + f"{memory}, {fit}".encode()).hexdigest()
+        interpreter = load_content(model, content, chosen, threads)
+        self._engine = Engine(interpreter, read_signature(interpreter, model))
+        self._memory = None if memory is None else Memory(read_pools(graph.metadata[POOLS]), memory)
+        self._image = self._engine.signature.image
+        self.input_size: tuple[int, int] = (self._image.shape[2], self._image.shape[3])
+        self._fit = fit
+        self._model = model
+
+    def reset(self) -> None:
+        """Forgets the stream: the next frame is the first."""
+        self._engine.reset()
+        if self._memory is not None:
+            self._memory.reset()
+
+    def step(self, frame: np.ndarray) -> np.ndarray:
+        """Takes the next frame of the stream, of 5 a second.
+
+        Args:
+            frame: uint8 [H, W, 3] BGR, of any size.
+
+        Returns:
+            float32 [features], of the stream so far.
+
+        Raises:
+            ModelError: They are not numbers.
+        """
+        picture = cv2.cvtColor(fit_frame(frame, *self.input_size, self._fit), cv2.COLOR_BGR2RGB)
+        self._engine.image[0, 0] = self._image.from_real(picture.astype(np.float32) / np.float32(255))
+        if self._memory is not None:
+            self._memory.bound(self._engine.states)
+        features = self._engine.step()
+        if not np.isfinite(features).all():
+            raise ModelError(f"model {self._model} gives features that are not numbers; is it damaged?")
+        return features
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Returns what the model's own classifier says: float32 [..., classes] of float32 [..., features]."""
+        weights, bias = self.classifier
+        return features @ weights.T + bias
+
+
+def write_model(
+    base: str | os.PathLike[str],
+    weights: np.ndarray,
+    bias: np.ndarray,
+    labels: Sequence[str],
+    path: str | os.PathLike[str],
+    *,
+    precision: str = "float",
+    description: Mapping[str, Any],
+    force: bool = False,
+    runtime: str = "auto",
+) -> Path:
+    """Writes a model file that is another one with a new classifier, and its labels beside it, both or neither.
+
+    It holds the compiled graph as it is without a second horizon of memory: compiling it again changes nothing, and
+    the program adds that horizon to it as to any other model.
+
+    Args:
+        base: The model whose body it gets.
+        weights: float32 [classes, features], for a Backbone's features.
+        bias: float32 [classes].
+        labels: One name a class.
+        path: The file to write, NAME.tflite; the labels become NAME.txt.
+        precision: "float", or "int8" for bases with 8-bit activations: their integer arithmetic stays in the file, for
+            the program to choose. The classifier is float in both.
+        description: What the file is to say about its teaching, see description.py; JSON must be able to hold it.
+        force: Whether files that exist may be replaced.
+        runtime: What the new file is tried with, one of runtime.RUNTIMES.
+
+    Returns:
+        The path.
+
+    Raises:
+        ModelError: The base can't be used, or has no such form.
+        OutputError: The files exist, can't be written, or would be taken for another model's.
+        UserError: A label can't stand on a line of its own, or another argument is out of range.
+        ValueError: Weights, bias and labels don't belong together, or are not numbers.
+        PackageError: No such runtime works here, or the compiler doesn't.
+    """
+    path = Path(path)
+    if precision not in PRECISIONS:
+        raise UserError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
+    lines = _label_lines(labels)
+    _check_path(path, force)
+    chosen = choose_runtime(runtime)
+    graph = _compiled(base, chosen, precision, horizons=False)
+    with _one_line(base):
+        classifier = find_classifier(graph)
+    _check_classifier(weights, bias, len(labels), classifier.weights.shape[1])
+    replace_classifier(graph, classifier, weights, bias)
+    summary = f"Streaming video classifier of {len(labels)} actions, taught on the body of {Path(base).name}."
+    graph.description = summary
+    graph.metadata[TEACHING] = write_description(description)
+    graph.metadata[TFLITE] = describe(graph, path.stem, summary)
+    content = pack_labels(save(graph), lines)
+    load_content(path, content, chosen, threads=1)  # Nothing is replaced by a file that doesn't run.
+    _write_both({path: content, _labels_beside(path): lines})
+    return path
+
+
+def _compiled(model: str | os.PathLike[str], runtime: Runtime, precision: str, horizons: bool) -> Graph:
+    source = read_model(model)
+    prepared = prepare(model, source, runtime, precision, horizons)
+    graph = load(prepared.content)
+    if prepared.content is source:
+        reason = str(prepared.note).partition(": ")[2]
+        raise ModelError(f"can't teach model {model} in {precision}: {reason}")
+    return graph
+
+
+@contextlib.contextmanager
+def _one_line(model: str | os.PathLike[str]):
+    try:
+        yield
+    except NotUnderstood as reason:
+        raise ModelError(f"can't teach model {model}: {reason}") from None
