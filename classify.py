@@ -38,15 +38,12 @@ import cameras
 import models
 import startup
 from errors import OutputError, SourceError, UserError
-from events.report import report
 from grid import tile
 from live import Live
 from notify import Notifier
 from opening import await_camera, wait_for
 from options import parse_options
-from remote.client import live
 from remote.instance import Instance
-from remote.socket_server import SocketServer
 from services import Services
 from session import Session
 from settings import live_flags
@@ -287,8 +284,12 @@ def main(arguments: Sequence[str]) -> int:
         elif options.list_cameras:
             print(cameras.table())
         elif options.live:
+            from remote.client import live
+
             return live(arguments)
         elif options.events_report is not None:
+            from events.report import report
+
             print(report(options.events_report, options.day))
         else:
             _run(options, signals)
@@ -333,6 +334,8 @@ def _run(options: Namespace, signals: Signals) -> None:
 
 
 def _open_control(instance: Instance, stack: contextlib.ExitStack) -> None:
+    from remote.socket_server import SocketServer
+
     try:
         stack.callback(SocketServer(instance).close)
     except OutputError as error:  # nobody asked for it by name: the picture is more important

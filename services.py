@@ -64,12 +64,13 @@ class Services:
         """Opens a source's own outputs."""
         return [remote.sink(source) for remote in self._remotes]
 
-    def finder(self, source: str, options: Namespace, patient: bool) -> EventFinder:
+    def finder(self, source: str, options: Namespace, longest: float, patient: bool) -> EventFinder:
         """Opens what finds a source's events.
 
         Args:
             source: Its name.
             options: Those in force.
+            longest: Seconds that any label's action must last to count.
             patient: Whether the source waits for the clips to be written: a file read as fast as possible.
         """
         from events.finder import EventFinder
@@ -78,7 +79,6 @@ class Services:
         if self._clips is not None:
             from events.clips import ClipRecorder
 
-            longest = max([options.event_min, *(rule.get("min", 0.0) for rule in options.event_rules.values())])
             clips = ClipRecorder(self._clips, pre_roll=options.pre_roll, notice=longest + _NOTICE, patient=patient)
         return EventFinder(source, self._tell, clips)
 

@@ -231,8 +231,9 @@ class Session:
             view.name = view.status.source = name if len(sources) > 1 else ""
             sinks = [*open_sinks(options, name, self._window, view.name), *self._services.sinks(name)]
             if change.rules is not None:
+                longest = max(change.rules.of(label).minimum for label in classifier.labels)
                 patient = not source.live and self._window is None
-                view.events = self._services.finder(name, options, patient)
+                view.events = self._services.finder(name, options, longest, patient)
                 sinks.append(view.events)
             view.sinks = [self._running.enter_context(contextlib.closing(sink)) for sink in sinks]
             self.views.append(view)

@@ -4,15 +4,16 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: ./setup.sh [--models NAMES] [--python PATH] [--dev] [--yes]
+usage: ./setup.sh [--models NAMES] [--extras NAMES] [--python PATH] [--dev] [--yes]
        sudo ./setup.sh --service | --uninstall-service [--purge]
 
 Makes classify.py ready to run: installs the system libraries that its window needs (with apt, after asking), Python
 packages into .venv, and models into models/. Run again, it takes seconds and mends what is missing.
 
   --models NAMES  models to fetch, comma-separated: a0 (default), a1, a2, a0-float16, a1-float16, a2-float16, all, none
+  --extras NAMES  what further packages are for, comma-separated: remote (web page, MQTT), teach (your own actions)
   --python PATH   the Python to use, 3.9 or newer (default: python3; on a Raspberry Pi /usr/bin/python3)
-  --dev           also install what the tests need
+  --dev           also install all extras and what the tests need
   --yes, -y       install system packages without asking
   --help, -h      print this
 
@@ -30,13 +31,13 @@ die() { printf 'setup.sh: %s\n' "$*" >&2; exit 1; }
 misused() { printf 'setup.sh: %s (./setup.sh --help lists the flags)\n' "$*" >&2; exit 2; }
 
 read_flags() {
-  models=a0 python='' dev='' yes='' task='' purge=''
+  models=a0 extras='' python='' dev='' yes='' task='' purge=''
   while [ $# -gt 0 ]; do
     case $1 in
-      --models=* | --python=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-      --models | --python)
+      --models=* | --extras=* | --python=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+      --models | --extras | --python)
         [ -n "${2-}" ] || misused "$1 needs a value"
-        [ "$1" = --models ] && models=$2 || python=$2
+        printf -v "${1#--}" %s "$2"
         shift 2 ;;
       --dev) dev=1; shift ;;
       --yes | -y) yes=1; shift ;;
@@ -53,6 +54,12 @@ read_flags() {
     case $name in
       a[012] | a[012]-float16 | movinet_a[012]_int8 | movinet_a[012]_float16 | all | none) ;;
       *) misused "--models: no model is called $name" ;;
+    esac
+  done
+  for name in ${extras//,/ }; do
+    case $name in
+      remote | teach) ;;
+      *) misused "--extras: there is remote and teach, not $name" ;;
     esac
   done
 }
@@ -168,7 +175,7 @@ then run ./setup.sh again."
   [ -n "$dev" ] || return 0
   apt_install xvfb openbox xdotool imagemagick ffmpeg openssl fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-{base,good,bad,ugly} systemd x11-xserver-utils dbus gcc libc6-dev \
-    linux-libc-dev
+    linux-libc-dev mosquitto chromium chromium-driver
   [ -z "$todo" ] || warn "the tests skip what needs packages that are not here; to have them: $todo"
 }
 
@@ -216,6 +223,8 @@ install_python_packages() {
     grep -vE '^(ai-edge-litert|opencv-python|av)\b' requirements.txt >.venv/requirements.txt
     files=(-r .venv/requirements.txt)
   fi
+  local name
+  for name in ${extras//,/ }; do files+=(-r "requirements-$name.txt"); done
   if [ -n "$dev" ]; then files+=(-r requirements-dev.txt); fi
   # Someone's pip settings may send packages to their home folder instead.
   PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check "${files[@]}" | downloads ||

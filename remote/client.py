@@ -53,7 +53,7 @@ def live(arguments: Sequence[str]) -> int:
             _check_seen(saved)
             _print(f"saved {saved}")
         if "status" in actions:
-            status = program.ask("status")
+            status = program.ask_facts("status")
             with program.understood():
                 table = status_table(status)
             _print(table)
@@ -61,7 +61,7 @@ def live(arguments: Sequence[str]) -> int:
             program.ask("quit")
             _print(f"{program.name} ends")
         if not settings and actions.keys() <= {"live", "instance"}:
-            in_force = program.ask("settings")
+            in_force = program.ask_facts("settings")
             with program.understood():
                 table = settings_table({"instance": program.name, **in_force})
             _print(table)
@@ -144,6 +144,17 @@ class Connection:
             error = UserError(printable(answer["error"]))
             error.status = int(answer["status"])
         raise error
+
+    def ask_facts(self, command: str) -> Any:
+        """Returns the settings or the statistics.
+
+        Raises:
+            UserError: There are none yet; or as above.
+        """
+        facts = self.ask(command)
+        if facts == {}:
+            raise UserError(f"the instance {self.name} is still starting; try again in a moment")
+        return facts
 
     @contextlib.contextmanager
     def understood(self) -> Iterator[None]:

@@ -59,7 +59,7 @@ def listen(name: str) -> tuple[socket.socket, Path]:
         )
     try:
         with _locked(folder):
-            if any(_answers(place / path.name) for place in [folder, *folders()]):
+            if any(_answers(place / path.name) for place in folders()):
                 raise UserError(f"an instance called {name} runs already; give this one another name with --instance")
             for file in folder.glob(f"*{_SUFFIX}"):
                 if file == path or (file.is_socket() and not _answers(file)):

@@ -27,7 +27,7 @@ install_service() {
 Started now, and at every boot.
   systemctl status $service              # how it is
   journalctl -u $service -f -o cat       # what it sees
-  sudo python3 classify.py --live        # its settings, here in this folder; with flags, changes them until it restarts
+  sudo python3 classify.py --live        # what is in force; with --top-k 5, say, changes that
   sudo nano /etc/$service/config.toml    # its settings; then: sudo systemctl restart $service
 END
 }

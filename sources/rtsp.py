@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from types import ModuleType
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,6 +46,9 @@ def open_rtsp(url: str, options: Options) -> Source:
         container = av.open(url, options=dict(_OPTIONS), timeout=(opencv.OPEN_TIMEOUT, options.read_timeout))
     except (av.error.FFmpegError, OSError, ValueError):  # They hold the URL.
         raise SourceError(f"{public_name(url)} can't be opened: {opencv._explain(url)}") from None
+    if not container.streams.video:
+        container.close()
+        raise SourceError(f"{public_name(url)} sends no video; check the path")
     return RtspStream(public_name(url), av, container, options.read_timeout)
 
 
@@ -55,7 +58,7 @@ class RtspStream:
     Args:
         name: What the user sees.
         av: PyAV.
-        container: The stream; is closed by close, or here if it gives no picture.
+        container: Has a video stream; is closed by close, or here if it gives no picture.
         read_timeout: Seconds without a frame after which it is given up.
 
     Raises:
@@ -66,16 +69,22 @@ class RtspStream:
 
     def __init__(self, name: str, av: ModuleType, container: InputContainer, read_timeout: float) -> None:
         self.name = name
-        self.fps: float | None = None
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        # PyAV 10 and 11 hand to Python what FFmpeg says: if a decoder's thread does while Python waits for its end,
+        # both wait for ever.
+        stream.thread_count = _THREADS if av.logging.get_level() is None else 1
+        fps = float(stream.average_rate or 0)
+        self.fps = fps if 0 < fps <= opencv.MAX_FPS else None
         self._av = av
         self._container = container
+        self._packets = container.demux(stream)
         self._read_timeout = read_timeout
-        self._images = self._decode()
         self._index = 0
         self._reading = threading.Lock()
         self._closed = False
         try:
-            self._first: Frame | None = self._next_frame()
+            self._first = self._next_frame()
         except SourceError:
             self.close()
             raise
@@ -101,10 +110,8 @@ class RtspStream:
 
     def _next_frame(self) -> Frame | None:
         asked = time.monotonic()
-        image = None
         with self._reading:
-            if not self._closed:
-                image = next(self._images, None)
+            image = self._next_image(asked + self._read_timeout)
         if self._closed:
             self._close_unless_reading()
             return None
@@ -114,28 +121,15 @@ class RtspStream:
         self._index += 1
         return Frame(image, now, self._index - 1)
 
-    def _decode(self) -> Iterator[np.ndarray]:
-        """Yields images, uint8 [H, W, 3] BGR, until none comes in the read timeout or the stream ends."""
-        streams = self._container.streams.video
-        if not streams:
-            return
-        stream = streams[0]
-        stream.thread_type = "AUTO"
-        # PyAV 10 and 11 hand to Python what FFmpeg says: if a decoder's thread does while Python waits for its end,
-        # both wait for ever.
-        stream.thread_count = _THREADS if self._av.logging.get_level() is None else 1
-        rate = float(stream.average_rate or 0)
-        self.fps = rate if 0 < rate <= opencv.MAX_FPS else None
-        converter = self._av.video.reformatter.VideoReformatter()
-        deadline = time.monotonic() + self._read_timeout
-        packets = self._container.demux(stream)
+    def _next_image(self, deadline: float) -> np.ndarray | None:
+        """Returns uint8 [H, W, 3] BGR; None if there is none before the deadline or the stream has ended."""
         while time.monotonic() < deadline and not self._closed:
             try:
-                frames = next(packets).decode()
+                frames = next(self._packets).decode()
             except self._av.error.InvalidDataError:  # one damaged picture
                 continue
             except (self._av.error.FFmpegError, OSError, StopIteration):
-                return
-            for frame in frames:
-                yield converter.reformat(frame, format="bgr24").to_ndarray()
-                deadline = time.monotonic() + self._read_timeout
+                return None
+            if frames:
+                return frames[-1].to_ndarray(format="bgr24")
+        return None

@@ -91,7 +91,7 @@ def make_views(augment: int, *, mirror: bool, seed: bytes) -> list[View]:
 
 
 def may_mirror(labels: Iterable[str]) -> bool:
-    """Says whether none of the labels speaks of a side, as "walking left" does: mirrored it would be another label's."""
+    """Says whether no label speaks of a side: mirrored, clips of "walking left" would show another action."""
     return not any(_words(label) & _SIDES for label in labels)
 
 

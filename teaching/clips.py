@@ -1,8 +1,8 @@
 """The data set to teach from: a folder with a folder for each label, and in it the clips.
 
-    clips/waving/1.mp4
-    clips/waving/2.gif
-    clips/background/evening/img001.jpg, img002.jpg, ...
+clips/waving/1.mp4
+clips/waving/2.gif
+clips/background/evening/img001.jpg, img002.jpg, ...
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Generator, Iterator
 
 from errors import SourceError, UserError
 from sources import Frame, open_source
@@ -62,26 +62,30 @@ def find_clips(folder: str | os.PathLike[str]) -> DataSet:
     skipped: list[str] = []
     found: dict[str, list[Path]] = {}
     for path in _folders(root, skipped):
+        label = _label(path, found)
         clips = list(_clips(path, skipped))
         if clips:
-            found[_label(path, found)] = clips
+            found[label] = clips
         else:
-            skipped.append(_one_line(f"{path} holds no clips"))
+            skipped.append(one_line(f"{path} holds no clips"))
     if len(found) < 2:
         has = f"has clips of one label only, {min(found)!r}" if found else "holds no clips"
         reasons = f" ({len(skipped)} skipped; first: {skipped[0]})" if skipped else ""
         example = _EXAMPLE.format(folder)
-        raise UserError(_one_line(f"{folder} {has}{reasons}; it needs two folders with clips or more, as {example}"))
+        raise UserError(one_line(f"{folder} {has}{reasons}; it needs two folders with clips or more, as {example}"))
     labels = sorted(found)
     return DataSet([Clip(path, index) for index, label in enumerate(labels) for path in found[label]], labels, skipped)
 
 
-def read_clip(path: Path) -> Iterator[Frame]:
+def read_clip(path: Path) -> Generator[Frame, None, None]:
     """Yields a clip's frames; their timestamps begin at 0. Closing the iterator closes the clip.
 
     Raises:
         SourceError: It can't be read.
     """
+    for file in [path, *(_images(path) if path.is_dir() else ())]:
+        if any("\ud800" <= letter <= "\udfff" for letter in os.path.abspath(file)):  # OpenCV would crash
+            raise SourceError(f"{file}: there is a byte in its path that is not UTF-8; rename it")
     source = open_source(os.path.abspath(path))  # which no URI looks like
     try:
         yield from iter(source.read, None)
@@ -97,9 +101,17 @@ def hash_clip(path: Path) -> bytes:
     """
     if not path.is_dir():
         return _hash_file(path)
-    images = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-    parts = [hashlib.sha256(os.fsencode(file.name)).digest() + _hash_file(file) for file in images]
+    parts = [hashlib.sha256(os.fsencode(file.name)).digest() + _hash_file(file) for file in _images(path)]
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+def one_line(text: str) -> str:
+    """Returns a message as one line that can be printed: names of files may have line breaks and other bytes in them."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and os.path.isfile(file))
 
 
 def _hash_file(path: Path) -> bytes:
@@ -115,13 +127,15 @@ def _folders(root: Path, skipped: list[str]) -> Iterator[Path]:
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
-        raise SourceError(_one_line(f"{root}: {error.strerror}; give the folder that the labels' folders are in")) from None
+        raise SourceError(
+            one_line(f"{root}: {error.strerror}; give the folder that the labels' folders are in")
+        ) from None
     real_root = os.path.realpath(root)
     for path in entries:
         if path.name.startswith(".") or not os.path.isdir(path):
             continue
         if os.path.commonpath([real_root, os.path.realpath(path)]) == os.path.realpath(path):
-            skipped.append(_one_line(f"{path} is a link to a folder that it is in itself"))
+            skipped.append(one_line(f"{path} is a link to a folder that it is in itself"))
         else:
             yield path
 
@@ -131,13 +145,13 @@ def _clips(folder: Path, skipped: list[str]) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        skipped.append(_one_line(f"{folder}: {error.strerror}"))
+        skipped.append(one_line(f"{folder}: {error.strerror}"))
         return
     entries = [path for path in entries if not path.name.startswith(".") and not path.name.endswith(".part")]
     images = [path for path in entries if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
     if images:
         skipped.append(
-            _one_line(f"{images[0]}{', ...' * (len(images) > 1)}: the images of a clip need a folder of their own")
+            one_line(f"{images[0]}{', ...' * (len(images) > 1)}: the images of a clip need a folder of their own")
         )
     for path in entries:
         if path not in images:
@@ -145,7 +159,7 @@ def _clips(folder: Path, skipped: list[str]) -> Iterator[Path]:
             if problem is None:
                 yield path
             else:
-                skipped.append(_one_line(problem))
+                skipped.append(one_line(problem))
 
 
 def _problem(path: Path) -> str | None:
@@ -155,7 +169,7 @@ def _problem(path: Path) -> str | None:
     try:
         with contextlib.closing(read_clip(path)) as frames:
             next(frames)
-    except SourceError as error:
+    except (SourceError, OSError) as error:
         return str(error)
     return None
 
@@ -169,14 +183,10 @@ def _label(path: Path, others: dict[str, list[Path]]) -> str:
     label = unicodedata.normalize("NFC", path.name)
     if label != label.strip() or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in label):
         raise UserError(
-            f"the folder {path.name!r} can't be a label: it begins or ends with a space, or has a line break, a control "
-            "character or a byte that is not UTF-8 in it; rename it"
+            f"the folder {path.name!r} can't be a label: it begins or ends with a space, or has a line break, a "
+            "control character or a byte that is not UTF-8 in it; rename it"
         )
     for other in others:
         if other.casefold() == label.casefold():
             raise UserError(f"the folders {other!r} and {path.name!r} would be one label; join them, or rename one")
     return label
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())

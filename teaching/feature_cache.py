@@ -21,7 +21,7 @@ class Rows:
     """The features of one clip at some moments of some views.
 
     Attributes:
-        features: float32 [n, features]; n is 0 for a clip that is too short.
+        features: float32 [n, features].
         moments: int64 [n], frames at the model's rate since the clip's start.
         augmented: bool [n], False for what the program sees of the clip if it is started with it.
         cut: Whether the clip is so long that its end was left out.

@@ -24,7 +24,7 @@ from errors import SourceError, UserError
 from sources import Frame
 from sources.sampler import Sampler
 from teaching.augment import View, make_views, may_mirror
-from teaching.clips import Clip, DataSet, hash_clip, read_clip
+from teaching.clips import Clip, DataSet, hash_clip, one_line, read_clip
 from teaching.feature_cache import FeatureCache, Rows
 from teaching.progress import track
 from utils import fit_frame
@@ -73,14 +73,14 @@ class _Job:
     Attributes:
         number: Its index in the data set.
         clip: It.
-        before: The clip before it, of another label.
+        before: A clip of another label, which it follows in warm views.
         views: How it is looked at.
         key: What all this depends on.
     """
 
     number: int
     clip: Clip
-    before: Clip | None
+    before: Path | None
     views: list[View]
     key: str
 
@@ -120,16 +120,16 @@ def extract(
         try:
             rows = store.get(job.key)
             if rows is None:
-                rows = extract_clip(backbone, job.clip.path, job.views, before=job.before and job.before.path, fps=fps)
+                rows = extract_clip(backbone, job.clip.path, job.views, before=job.before, fps=fps)
                 store.put(job.key, rows)
         except SourceError as error:
-            skipped.append(str(error))
+            skipped.append(one_line(str(error)))
             continue
-        if not len(rows.features):
-            skipped.append(f"{job.clip.path} is shorter than {_SHORTEST:g} s; left out")
+        if rows.moments[~rows.augmented].max() < round(_SHORTEST * fps):
+            skipped.append(one_line(f"{job.clip.path} is shorter than {_SHORTEST:g} s; left out"))
             continue
         if rows.cut:
-            skipped.append(f"{job.clip.path} is longer than {LONGEST:g} s; what comes later is left out")
+            skipped.append(one_line(f"{job.clip.path} is longer than {LONGEST:g} s; what comes later is left out"))
         found.append((job, rows))
     if len({job.clip.label for job, _ in found}) < 2:
         reasons = f" ({len(skipped)} left out; first: {skipped[0]})" if skipped else ""
@@ -149,23 +149,18 @@ def extract_clip(
         before: The clip whose last seconds go before a warm view.
         fps: Frames a second that the model is to see.
 
-    Returns:
-        None at all, with n = 0, if the clip is shorter than a second.
-
     Raises:
         SourceError: A clip can't be read.
     """
-    takes = [_Take(view, backbone, fps) for view in (View(), *views)]
+    takes = [_Take(view, backbone, fps) for view in views]
     cut = _play(path, takes)
-    if len(takes[0].pictures) < round(_SHORTEST * fps):
-        return Rows(np.empty((0, backbone.features), np.float32), np.empty(0, np.int64), np.empty(0, bool), cut)
     ending = _Take(View(), backbone, fps, most=round(_BEFORE * fps))
     if before is not None and any(view.warm for view in views):
         _play(before, [ending])
     features: list[np.ndarray] = []
     moments: list[int] = []
     augmented: list[bool] = []
-    for take in takes[1:]:
+    for take in takes:
         backbone.reset()
         for picture in ending.pictures if take.view.warm else ():
             backbone.step(picture)
@@ -173,10 +168,11 @@ def extract_clip(
         for moment, picture in enumerate(take.pictures, 1):
             row = backbone.step(picture)
             if moment in learnt:
-                features.append(np.array(row, np.float32))
+                features.append(row.copy())
                 moments.append(moment)
                 augmented.append(not take.view.plain)
-    return Rows(np.stack(features), np.array(moments, np.int64), np.array(augmented, bool), cut)
+    rows = np.array(features, np.float32).reshape(-1, backbone.features)
+    return Rows(rows, np.array(moments, np.int64), np.array(augmented, bool), cut)
 
 
 class _Take:
@@ -232,30 +228,27 @@ def _plan(
         try:
             digest = hash_clip(clip.path)
         except OSError as error:
-            skipped.append(f"{clip.path}: {error.strerror}")
+            skipped.append(one_line(f"{clip.path}: {error.strerror}"))
             continue
         if digest in different:
-            skipped.append(f"{clip.path} is the same clip as {dataset.clips[different[digest]].path}; left out")
+            original = dataset.clips[different[digest]].path
+            skipped.append(one_line(f"{clip.path} is the same clip as {original}; left out"))
         else:
             different[digest] = number
     jobs = []
     for digest, number in different.items():
         clip = dataset.clips[number]
-        others = [other for other, index in different.items() if dataset.clips[index].label != clip.label]
-        # The one that is first in an order of this clip's own: it changes only if a new clip comes before it.
-        before = min(others, key=lambda other: hashlib.sha256(digest + other).digest(), default=b"")  # noqa: B023
+        before = _before(digest, [key for key, other in different.items() if dataset.clips[other].label != clip.label])
         views = make_views(augment, mirror=mirror, seed=digest + bytes(f"/{seed}", "ascii"))
-        key = repr((_VERSION, digest, before, backbone.key, views, fps))
-        jobs.append(
-            _Job(
-                number,
-                clip,
-                dataset.clips[different[before]] if before else None,
-                views,
-                hashlib.sha256(key.encode()).hexdigest(),
-            )
-        )
+        key = hashlib.sha256(repr((_VERSION, digest, before, backbone.key, views, fps)).encode()).hexdigest()
+        path = dataset.clips[different[before]].path if before else None
+        jobs.append(_Job(number, clip, path, views, key))
     return jobs
+
+
+def _before(digest: bytes, others: Sequence[bytes]) -> bytes:
+    """Chooses what a clip follows: the first in an order of its own, so that a new clip changes few clips' choices."""
+    return min(others, key=lambda other: hashlib.sha256(digest + other).digest(), default=b"")
 
 
 def _join(found: list[tuple[_Job, Rows]], dataset: DataSet, skipped: list[str]) -> Samples:

@@ -6,10 +6,8 @@ fails (rounded activations lose what tells the owner's actions apart).
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -19,18 +17,18 @@ import numpy as np
 from compiled import prepare
 from compiler.graph import Graph, load, save
 from engine import Engine
-from errors import ModelError, NotUnderstood, OutputError, UserError
+from errors import ModelError, NotUnderstood, UserError
 from memory import METADATA as POOLS
 from memory import Memory, read_pools
-from models import find_labels
 from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import read_signature
-from teaching.classifier import cut, find_classifier, replace_classifier
+from teaching.classifier import Classifier, cut, find_classifier, replace_classifier
 from teaching.description import METADATA as TEACHING
 from teaching.description import write_description
+from teaching.files import check_model_path, label_lines, write_model_files
 from teaching.tflite_metadata import METADATA as TFLITE
 from teaching.tflite_metadata import describe, pack_labels
-from utils import FITS, fit_frame, write_whole
+from utils import FITS, fit_frame
 
 PRECISIONS = ("float", "int8")
 
@@ -48,6 +46,7 @@ class Backbone:
     Attributes:
         features: How many numbers a step gives.
         input_size: The model's (height, width) in pixels.
+        fit: As given.
         classifier: The model's own, float32 weights [classes, features] and bias [classes].
         key: A hash of all that the features depend on beside the frames: the body as it was compiled (so the compiler's
             version, too), memory and fit. Models that differ in the classifier only have the same.
@@ -72,9 +71,7 @@ class Backbone:
         if memory is not None and memory < 1:
             raise UserError(f"memory is {memory!r}; it must be 1 frame or more")
         chosen = choose_runtime(runtime)
-        graph = _compiled(model, chosen, "float", horizons=memory is not None)
-        with _one_line(model):
-            classifier = find_classifier(graph)
+        graph, classifier = _compiled(model, chosen, "float", horizons=memory is not None)
         cut(graph, classifier)
         graph.metadata = {POOLS: graph.metadata[POOLS]}
         content = save(graph)
@@ -86,7 +83,7 @@ class Backbone:
         self._memory = None if memory is None else Memory(read_pools(graph.metadata[POOLS]), memory)
         self._image = self._engine.signature.image
         self.input_size: tuple[int, int] = (self._image.shape[2], self._image.shape[3])
-        self._fit = fit
+        self.fit = fit
         self._model = model
 
     def reset(self) -> None:
@@ -107,7 +104,7 @@ class Backbone:
         Raises:
             ModelError: They are not numbers.
         """
-        picture = cv2.cvtColor(fit_frame(frame, *self.input_size, self._fit), cv2.COLOR_BGR2RGB)
+        picture = cv2.cvtColor(fit_frame(frame, *self.input_size, self.fit), cv2.COLOR_BGR2RGB)
         self._engine.image[0, 0] = self._image.from_real(picture.astype(np.float32) / np.float32(255))
         if self._memory is not None:
             self._memory.bound(self._engine.states)
@@ -164,13 +161,15 @@ def write_model(
     path = Path(path)
     if precision not in PRECISIONS:
         raise UserError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}")
-    lines = _label_lines(labels)
-    _check_path(path, force)
+    lines = label_lines(labels)
+    check_model_path(path, force)
     chosen = choose_runtime(runtime)
-    graph = _compiled(base, chosen, precision, horizons=False)
-    with _one_line(base):
-        classifier = find_classifier(graph)
-    _check_classifier(weights, bias, len(labels), classifier.weights.shape[1])
+    graph, classifier = _compiled(base, chosen, precision, horizons=False)
+    shapes, wanted = (np.shape(weights), np.shape(bias)), (len(labels), classifier.weights.shape[1])
+    if shapes != (wanted, wanted[:1]) or not labels:
+        raise ValueError(f"{len(labels)} labels need weights {wanted} and bias {wanted[:1]}, not {shapes}")
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise ValueError("weights or bias are not finite")
     replace_classifier(graph, classifier, weights, bias)
     summary = f"Streaming video classifier of {len(labels)} actions, taught on the body of {Path(base).name}."
     graph.description = summary
@@ -178,23 +177,27 @@ def write_model(
     graph.metadata[TFLITE] = describe(graph, path.stem, summary)
     content = pack_labels(save(graph), lines)
     load_content(path, content, chosen, threads=1)  # Nothing is replaced by a file that doesn't run.
-    _write_both({path: content, _labels_beside(path): lines})
+    write_model_files(path, content, lines)
     return path
 
 
-def _compiled(model: str | os.PathLike[str], runtime: Runtime, precision: str, horizons: bool) -> Graph:
+def _compiled(
+    model: str | os.PathLike[str], runtime: Runtime, precision: str, horizons: bool
+) -> tuple[Graph, Classifier]:
+    """Returns the graph that the live program would run, and its classifier.
+
+    Raises:
+        ModelError: There is none.
+        PackageError: The compiler doesn't work here.
+    """
     source = read_model(model)
+    read_signature(load_content(model, source, runtime, threads=1), model)
     prepared = prepare(model, source, runtime, precision, horizons)
-    graph = load(prepared.content)
-    if prepared.content is source:
-        reason = str(prepared.note).partition(": ")[2]
-        raise ModelError(f"can't teach model {model} in {precision}: {reason}")
-    return graph
-
-
-@contextlib.contextmanager
-def _one_line(model: str | os.PathLike[str]):
     try:
-        yield
+        graph = load(prepared.content)
+        if prepared.content is source:
+            raise NotUnderstood(str(prepared.note).partition(": ")[2])
+        return graph, find_classifier(graph)
     except NotUnderstood as reason:
-        raise ModelError(f"can't teach model {model}: {reason}") from None
+        form = " in int8" if precision == "int8" else ""
+        raise ModelError(f"can't teach model {model}{form}: {reason}") from None

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from compiler.graph import Graph, Tensor
-
-if TYPE_CHECKING:
-    from flatbuffers import Builder
 
 METADATA = "TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -110,9 +107,9 @@ def _features(writer: _Writer) -> int:
 
 
 class _Writer:
-    """Writes tables of the schema; each is known by its place in the builder."""
+    """Writes tables of the schema into a flatbuffers.Builder; each is known by its place there."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: Any) -> None:
         self.builder = builder
 
     def text(self, text: str) -> int:

@@ -418,6 +418,12 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, runtime_folder: Path):
     assert "sudo python classify.py --live" in str(refused())
 
 
+def test_a_program_that_is_still_starting(capsys: pytest.CaptureFixture[str]):
+    with contextlib.closing(SocketServer(Instance("hall", live_flags()))):
+        assert "still starting" in str(refused())
+        assert "still starting" in str(refused("--status"))
+
+
 def test_several(program: Program, capsys: pytest.CaptureFixture[str]):
     with contextlib.closing(Program("den", {**STATUS, "name": "den"})) as other:
         assert "--instance: den, hall" in str(refused("--reset"))
@@ -534,7 +540,15 @@ def test_a_program_that_ends_meanwhile(impostor: Callable[..., None], capsys: py
 
 @pytest.mark.parametrize(
     "answer",
-    ["[]", "{}", '{"ok": true}', "no JSON", '{"ok": true, "result": 5}', '{"ok": true, "result": {}}', '{"ok": false}'],
+    [
+        "[]",
+        "{}",
+        '{"ok": true}',
+        "no JSON",
+        '{"ok": true, "result": 5}',
+        '{"ok": true, "result": {"pid": 1}}',
+        '{"ok": false}',
+    ],
 )
 def test_a_program_of_another_version(impostor: Callable[..., None], answer: str):
     impostor(lambda connection: connection.sendall(answer.encode() + b"\n"))

@@ -538,11 +538,17 @@ def test_what_a_killed_program_left_is_replaced(killed: list[Path]):
 
 def test_of_programs_that_start_at_once_one_gets_the_name(killed: list[Path], monkeypatch: pytest.MonkeyPatch):
     barrier = threading.Barrier(8)
-    look = paths._answers
+    look, looked, dawdler = paths._answers, threading.Event(), {}
 
     def look_and_dawdle(path: Path) -> bool:
+        """Lets the others go ahead, if they can, while the first still believes that the name is free."""
+        if dawdler.setdefault("it", threading.get_ident()) != threading.get_ident():
+            looked.wait(LIMIT)
+            return look(path)
         answers = look(path)
-        time.sleep(0.02)  # enough for all of them to find the dead socket, were they let
+        if not looked.is_set():
+            looked.set()
+            time.sleep(0.3)
         return answers
 
     monkeypatch.setattr(paths, "_answers", look_and_dawdle)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from camera_process import HTTP_CAMERA, RTSP_CAMERA, Server
-from http_camera import address, serving
+from http_camera import Camera, address, serving
 
 import sources.opencv
 import sources.reconnecting
@@ -186,6 +186,38 @@ def test_retries_bound_the_openings_in_a_row(server, view):
     assert "secret" not in str(viewer.error) and "refused" in str(viewer.error)
 
 
+class RefusingCamera(Camera):
+    """Shows a moment of /close, then says that it is busy, until the server is `willing`."""
+
+    shown, refused, willing = False, 0, False
+
+    def do_GET(self):  # noqa: N802
+        kind = type(self)
+        if kind.willing or not kind.shown:
+            self.path = "/cam" if kind.willing else "/close"
+            kind.shown = True
+            super().do_GET()
+        else:
+            kind.refused += 1
+            self.send_error(503)
+
+
+def test_a_camera_that_refuses_for_long_is_seen_as_soon_as_it_is_willing(view):
+    kind = type("Kind", (RefusingCamera,), {})
+    with serving() as server:
+        server.RequestHandlerClass = kind
+        viewer = view(address(server, "/cam"))
+        viewer.wait_for_frames(5)
+
+        wait_until(lambda: kind.refused == 5)
+        kind.willing = True
+        begun = time.monotonic()
+        viewer.wait_for_frames(1)
+
+        assert time.monotonic() - begun < 4  # 1 s of pause and 0.3 s to open; the fifth growing pause would be 8 s
+        viewer.finish()
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as unused:
         return unused.getsockname()[1]
@@ -280,9 +312,14 @@ def test_pauses_grow_from_half_a_second_to_ten(monkeypatch):
     assert pause_lengths(clock, FakeLink(), 7) == pytest.approx([0.5, 1, 2, 4, 8, 10, 10])
 
 
-def test_a_camera_that_answers_but_gives_no_picture_does_not_shorten_them(monkeypatch):
+def test_while_a_camera_answers_and_yet_refuses_no_pause_is_longer_than_a_second(monkeypatch):
     clock = Clock(monkeypatch)
-    assert pause_lengths(clock, FakeLink(lambda: True), 7) == pytest.approx([0.5, 1, 2, 4, 8, 10, 10])
+    assert pause_lengths(clock, FakeLink(lambda: True), 5) == pytest.approx([0.5, 1, 1, 1, 1])
+
+
+def test_they_grow_when_a_camera_that_refused_is_gone_altogether(monkeypatch):
+    clock = Clock(monkeypatch)
+    assert pause_lengths(clock, FakeLink(lambda: clock.now < 3), 6) == pytest.approx([0.5, 1, 1, 1, 2, 4])
 
 
 def test_a_camera_that_begins_to_answer_ends_a_pause_and_they_grow_anew(monkeypatch):

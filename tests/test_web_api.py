@@ -210,6 +210,12 @@ def test_reset(server: WebServer, program: Program) -> None:
     assert ask(server, "/api/reset", "GET")[0] == 405
 
 
+def test_whole_numbers_may_have_a_point(server: WebServer) -> None:
+    status, _, body = ask(server, "/api/settings", "PATCH", b'{"top-k": 3.0, "threshold": 0}')
+    assert status == 200 and b'"top-k":3,' in body
+    assert ask(server, "/api/settings", "PATCH", b'{"top-k": 3.5}')[0] == 422
+
+
 def test_main_loop_that_does_not_answer(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.api._ANSWER_TIME", 0.3)
     server = WebServer(program.instance, port=0)

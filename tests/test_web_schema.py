@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -23,7 +24,8 @@ PATIENCE = 100  # seconds, for a busy machine
 
 
 def test_answers_are_as_described(tmp_path: Path) -> None:
-    pytest.importorskip("schemathesis", reason="needs schemathesis: requirements-dev.txt")
+    # The last one for Python 3.9 wants unknown parameters refused.
+    pytest.importorskip("schemathesis", "4.20", reason="needs schemathesis 4.20: requirements-dev.txt")
     (tmp_path / "clip.mp4").write_bytes(b"0123456789" * 10)
     description = tmp_path / "openapi.json"
     with Program() as program:
@@ -52,7 +54,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             program.sinks.clear()
             server.close()
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "No issues found" in run.stdout
     # Everything was asked for, but what never ends.
-    operations = [path for path, methods in document["paths"].items() for _ in methods]
-    assert f"{len(operations) - 2} selected" in run.stdout or f"Operations:        {len(operations) - 2}" in run.stdout
+    operations = sum(len(methods) for methods in document["paths"].values())
+    assert re.search(rf"Tested: {operations - 2}\n", run.stdout), run.stdout
+    assert re.search(r"(\d{3,}) generated, \1 passed", run.stdout), run.stdout

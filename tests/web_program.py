@@ -50,8 +50,7 @@ def check(name: str, value: Any) -> None:
     kinds: dict[str, Any] = {
         "switch": bool, "integer": int, "number": (int, float), "choice": str, "text": str, "texts": list
     }  # fmt: skip
-    whole = flag.kind == "integer" and isinstance(value, float) and value.is_integer()
-    fits = whole or isinstance(value, kinds[flag.kind]) and isinstance(value, bool) == (flag.kind == "switch")
+    fits = isinstance(value, kinds[flag.kind]) and isinstance(value, bool) == (flag.kind == "switch")
     if not fits or flag.kind == "texts" and not all(isinstance(text, str) for text in value):
         raise UserError(f"{name} is {value!r}; it must be a {flag.kind}")
     if flag.choices and value not in flag.choices:

@@ -100,7 +100,15 @@ class Api:
             value = settings.get(name)
             if isinstance(value, str) and (set(value) & set("/\\") or value.startswith(("~", "."))):
                 raise HTTPException(422, f"{name}: over the network it is the name of a file, without a folder")
-        return JSONResponse(await _obeyed(self._instance.change(settings)))
+        return JSONResponse(await _obeyed(self._instance.change(self._whole(settings))))
+
+    def _whole(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Makes 5.0 where a flag wants a whole number 5, as JSON makes no difference."""
+        whole = {flag.name for flag in self._instance.flags if flag.kind == "integer"}
+        return {
+            name: int(value) if name in whole and isinstance(value, float) and value.is_integer() else value
+            for name, value in settings.items()
+        }
 
     async def flags(self, request: Request) -> Response:
         return JSONResponse([asdict(flag) for flag in self._instance.flags])
@@ -118,6 +126,8 @@ class Api:
 
     async def events(self, request: Request) -> Response:
         limit, before = _integer(request, "limit", 50, 200), request.query_params.get("before")
+        if before is not None and len(before) > 200:
+            raise HTTPException(422, "before must be the id of an event")
         kept = []
         if self._archive is not None:
             try:

@@ -26,6 +26,7 @@ _FILES = {
     "/settings.js": ("settings.js", "text/javascript"),
     "/style.css": ("style.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/favicon.ico": ("icon.svg", "image/svg+xml"),  # asked for where a page names no other
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from events import Event
 
 _WAIT = 2.0  # seconds that another program may hold the file
-_COLUMNS = "id, label, source, start, position, duration, peak, mean, ongoing, clip"  # as Event takes them
+_COLUMNS = "id, label, source, start, position, duration, peak, mean, ongoing, clip"
 
 
 class Archive:
@@ -31,11 +31,12 @@ class Archive:
         """
         if not self._path.exists():
             return []
-        connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", _WAIT, uri=True)
+        connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", timeout=_WAIT, uri=True)
+        connection.row_factory = sqlite3.Row
         with contextlib.closing(connection):
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
                 return []
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM events WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2", (before, limit)
             ).fetchall()
-        return [Event(*values, bool(ongoing), clip) for *values, ongoing, clip in rows]
+        return [Event(**{**row, "ongoing": bool(row["ongoing"])}) for row in map(dict, rows)]

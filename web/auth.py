@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from errors import UserError
 from web import is_loopback
 
-_OPEN = ("/healthz", "/style.css", "/icon.svg")  # tell nothing about the program
+_OPEN = ("/healthz", "/style.css", "/icon.svg", "/favicon.ico")  # tell nothing about the program
 _PAGES = ("/", "/docs")  # may be the target of a link elsewhere
 _READING = ("GET", "HEAD", "OPTIONS")
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}")

@@ -1,0 +1,134 @@
+"""The figures as text for a terminal: a column a model."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator, Sequence
+
+from evaluation.clips import key_of
+from evaluation.grid import grid
+from evaluation.scores import Course, Delay, Scores
+from evaluation.shares import Share
+from models import known_model
+
+MOST_LABELS = 20
+"""Labels that are listed; of more, the hardest ones."""
+MOST_ROWS = 12
+"""Rows of a confusion matrix; of larger ones, the pairs that are confused most often, as many."""
+
+_FRAMES = (5, 10)  # at which the share of right answers is shown
+_BLOCK = 3  # models beside each other
+
+
+def table(scores: Sequence[Scores]) -> str:
+    """Returns all of it."""
+    blocks = [scores[start : start + _BLOCK] for start in range(0, len(scores), _BLOCK)]
+    parts = [part for block in blocks for part in (_summary(block), _labels(block))]
+    return "\n".join([*parts, *(_confusion(each) for each in scores)])
+
+
+def percent(share: Share | None) -> str:
+    """Returns the share and its interval: "92.0 % (81-97)"."""
+    if share is None or not share.of:
+        return "-"
+    low, high = share.interval
+    return f"{share.value * 100:.1f} % ({low * 100:.0f}-{high * 100:.0f})"
+
+
+def most_confused(each: Scores, most: int) -> list[tuple[str, str, int, int]]:
+    """Returns label, what it was taken for, on how many clips, of how many; most clips first."""
+    labels = each.contestant.labels
+    return [
+        (labels[true], labels[answer], count, each.of_label(true).of) for true, answer, count in each.confused()[:most]
+    ]
+
+
+def _summary(block: Sequence[Scores]) -> str:
+    def row(title: str, cell: Callable[[Scores], str]) -> list[str]:
+        return [title, *map(cell, block)]
+
+    rows = [row("", lambda each: each.contestant.name), row("clips", lambda each: str(each.clips))]
+    rows += [["each clip from a fresh state"], *_course([each.fresh for each in block])]
+    rows += [
+        row("  top-1 by the mean over the clip", lambda each: percent(each.mean)),
+        row("  top-5 at the clip's end", lambda each: percent(each.top5)),
+    ]
+    if any(map(_published, block)):
+        rows.append(row("  published top-1, Kinetics-600", _published))
+    if block[0].streamed is not None:
+        rows += [["each clip after another one, never reset"], *_course([each.streamed for each in block])]
+    return grid(rows)
+
+
+def _course(courses: Sequence[Course | None]) -> Iterator[list[str]]:
+    """Yields the rows of a state's section."""
+    known = [course for course in courses if course is not None]
+    yield ["  top-1 at the clip's end", *(percent(course.at_end) for course in known)]
+    for frame in _FRAMES:
+        shares = [course.by_frame[frame - 1] if len(course.by_frame) >= frame else None for course in known]
+        yield [f"  top-1 at frame {frame}", *map(percent, shares)]
+    yield ["  first right at frame, median", *(_frames(course.first) for course in known)]
+    yield ["  right for good from frame, median", *(_frames(course.for_good) for course in known)]
+
+
+def _published(each: Scores) -> str:
+    model = known_model(each.contestant.path)
+    return f"{model.top1} %" if model and model.top1 else ""
+
+
+def _frames(delay: Delay) -> str:
+    if not delay.of:
+        return "-"
+    return "never, on half of them" if delay.median is None else f"{delay.median:g}"
+
+
+def _labels(block: Sequence[Scores]) -> str:
+    """Right answers at the clips' ends by label, and what each label is taken for most often."""
+    places: dict[str, list[int | None]] = {}
+    titles: dict[str, str] = {}
+    for each in block:
+        for folder, place in each.contestant.truth.items():
+            if place in each.confusion:
+                titles.setdefault(key_of(folder), folder)
+    for key, folder in titles.items():
+        found = [each.contestant.truth.get(folder) for each in block]
+        places[key] = [place if place in each.confusion else None for each, place in zip(block, found)]
+
+    def hardest(key: str) -> float:
+        shares = [each.of_label(place).value for each, place in zip(block, places[key]) if place is not None]
+        return sum(shares) / len(shares)
+
+    keys = sorted(places)
+    if len(keys) > MOST_LABELS:
+        keys = sorted(keys, key=hardest)[:MOST_LABELS]
+    rows = [["label, at the clip's end", *(each.contestant.name for each in block)]]
+    rows += [[titles[key], *map(_label, block, places[key])] for key in keys]
+    left = len(places) - len(keys)
+    return grid(rows) + (f"... and {left} labels that are told more often; --json FILE has them all\n" if left else "")
+
+
+def _label(each: Scores, place: int | None) -> str:
+    if place is None:
+        return "-"
+    share = each.of_label(place)
+    text = f"{share.right} of {share.of}, {percent(share)}"
+    wrong = [(answer, count) for true, answer, count in each.confused() if true == place]
+    return text + (f"  {each.contestant.labels[wrong[0][0]]}: {wrong[0][1]}" if wrong else "")
+
+
+def _confusion(each: Scores) -> str:
+    """Returns the matrix; for more than MOST_ROWS labels, the pairs that are confused most often."""
+    labels = each.contestant.labels
+    trues = sorted(each.confusion, key=lambda place: key_of(labels[place]))
+    if len(trues) > MOST_ROWS:
+        pairs = most_confused(each, MOST_ROWS)
+        rows = [[f"  {true}", f"taken for {answer}", f"{count} of {clips}"] for true, answer, count, clips in pairs]
+        return f"{each.contestant.name}: most often confused\n{grid(rows)}"
+    letters = [chr(ord("a") + number) for number in range(len(trues))]
+    outside = any(answer not in each.confusion for answers in each.confusion.values() for answer in answers)
+    rows = [["", "", *letters, *["other"] * outside]]
+    for letter, true in zip(letters, trues):
+        answers = each.confusion[true]
+        counts = [answers[answer] for answer in trues]
+        counts += [sum(answers.values()) - sum(counts)] * outside
+        rows.append([f"  {labels[true]}", letter, *(str(count) if count else "." for count in counts)])
+    return f"{each.contestant.name}: answers at the clip's end; a row for each true label\n{grid(rows, right=True)}"
