@@ -278,15 +278,15 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit status; what a user can cause ends in one line on stderr."""
     signals = Signals()
     try:
+        if "--live" in arguments:
+            from remote.client import live
+
+            return live(arguments)
         options = parse_options(arguments)
         if options.list_models:
             print(models.table())
         elif options.list_cameras:
             print(cameras.table())
-        elif options.live:
-            from remote.client import live
-
-            return live(arguments)
         elif options.events_report is not None:
             from events.report import report
 

@@ -15,34 +15,29 @@ if __name__ == "__main__":
     hide_credentials()
     use_venv()
 
-import os
 from argparse import Namespace
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Sequence
 
-import models
 from errors import OutputError, SourceError, UserError
-from evaluation.clips import Clip, find_clips, match
-from evaluation.results import write_json
-from evaluation.running import TOP, Contestant, Outcome, Runner, run_all
-from evaluation.scores import Scores, score
-from evaluation.streams import plan_streams
+from evaluation import left_out
+from evaluation.clips import find_clips
+from evaluation.contestants import open_contestants
+from evaluation.jobs import default_jobs
+from evaluation.left_out import choose_clips
 from evaluation.progress import Progress
+from evaluation.results import write_json
+from evaluation.running import Outcome, Runner, run_all
+from evaluation.scores import score
+from evaluation.streams import STREAM_CLIPS, plan_streams
 from evaluation.table import table
 from flags import Formatter, Number, Parser
 from options import build_parser
 from signals import Signals
-from tuning import available_cores
-from utils import read_labels, say
-from video_classifier import VideoClassifier
+from utils import say
 
-_DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
 _SHARED = ("memory", "fit", "sample_fps", "runtime", "precision", "compile")  # flags that are classify.py's
-# Bytes that a job takes for each model: both classifiers of an A0 in float took 62 MB, larger models take more.
-_JOB_BYTES = 100e6
-_LISTED = 5  # folders named in a message
 
 _EPILOG = """\
 what counts as right: the most probable label after a clip's last frame, from a fresh state on, as the published
@@ -129,26 +124,51 @@ def _evaluate(options: Namespace) -> None:
         if path is not None and not path.absolute().parent.is_dir():
             raise OutputError(f"can't write {path}: there is no such folder; make it first")
     clips = find_clips(options.data, options.limit)
-    contestants = _open_models(options, clips)
-    wanted = [clip for folder in clips.values() for clip in folder if _known(clip, contestants)]
-    if not wanted:
-        raise SourceError(_nothing_to_do(options.data, clips, contestants))
-    _tell_left_out(options.data, clips, contestants)
-    streams = plan_streams(wanted, options.seed, **({} if options.stream else {"longest": 1}))
-    jobs = min(options.jobs or _default_jobs(len(contestants)), len(streams))
-    runners = [Runner(contestants, options.stream) for _ in range(jobs)]
-    with Progress(len(wanted)) as progress:
-        outcomes = run_all(runners, streams, partial(_tell, progress))
+    contestants = open_contestants(options, clips, say)
+    chosen = choose_clips(options.data, clips, contestants)
+    for line in left_out.describe(clips, contestants):
+        say(line)
+    streams = plan_streams(chosen, options.seed, STREAM_CLIPS if options.stream else 1)
+    jobs = min(options.jobs or default_jobs(len(contestants)), len(streams))
+    with Progress(len(chosen)) as progress:
+        outcomes = run_all([Runner(contestants, options.stream) for _ in range(jobs)], streams, partial(_tell, progress))
+    _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
-    _check(scores, outcomes)
-    print(f"{options.data}: {_how(options)}\n")
-    print(table(scores), end="")
+    print(f"{options.data}: {_conditions(options)}\n\n{table(scores)}", end="")
     if options.json is not None:
-        write_json(options.json, scores, outcomes, _settings(options, clips, contestants))
+        settings = {name: getattr(options, name) for name in (*_SHARED, "limit", "seed")}
+        data = {"data": str(options.data), "settings": settings, **left_out.to_json(clips, contestants)}
+        write_json(options.json, scores, outcomes, data)
     if options.plot is not None:
         from evaluation.plot import write_plot
 
-        write_plot(options.plot, scores)
+        write_plot(options.plot, scores, f"{options.data}: {_conditions(options)}")
+
+
+def _tell(progress: Progress, outcome: Outcome) -> None:
+    if outcome.problem is not None:
+        progress.say(f"left out: {outcome.clip.name}: {outcome.problem}")
+    progress.advance()
+
+
+def _tell_unreadable(streams: Sequence[Sequence[Outcome]]) -> None:
+    """Says how many clips were left out.
+
+    Raises:
+        SourceError: No clip could be read.
+    """
+    problems = [outcome.problem for stream in streams for outcome in stream]
+    unreadable = sum(problem is not None for problem in problems)
+    if unreadable == len(problems):
+        raise SourceError(f"none of the {len(problems)} clips could be read")
+    if unreadable:
+        say(f"{unreadable} of {len(problems)} clips could not be read")
+
+
+def _conditions(options: Namespace) -> str:
+    memory = "all remembered" if options.memory is None else f"memory {options.memory:g} s"
+    form = f"compiled ({options.precision})" if options.compile else "as published"
+    return f"{form}, {memory}, frames fitted by {options.fit}"
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Live:
         arguments = () if command.value is None else (command.value,)
         try:
             command.done.set_result(self._actions[command.action](*arguments))
-        except UserError as error:
+        except Exception as error:  # it is for who asked; the pictures go on
             command.done.set_exception(error)
 
     def _begin(self) -> None:
@@ -87,7 +87,7 @@ class Live:
             values = read_settings(command.value)
             if not command.trusted:
                 _check_untrusted(values, self._session.options.source)
-        except UserError as error:
+        except Exception as error:  # such as a name that no file can have
             command.done.set_exception(error)
             self._changes.popleft()
             return

@@ -23,28 +23,32 @@ def write_json(
         path: Where to.
         scores: Of each model.
         streams: Outcomes of all clips; the answers of each in the order of the scores.
-        settings: What was measured, and how.
+        settings: What was measured, and how; the first names of the file.
 
     Raises:
         OutputError: It can't be written.
     """
-    unreadable = [
-        {"clip": outcome.clip.name, "problem": outcome.problem}
-        for stream in streams
-        for outcome in stream
-        if outcome.problem is not None
-    ]
     content = {
         "version": VERSION,
-        "settings": settings,
-        "unreadable": unreadable,
+        **settings,
+        "unreadable": [
+            {"clip": outcome.clip.name, "problem": outcome.problem}
+            for stream in streams
+            for outcome in stream
+            if outcome.problem is not None
+        ],
         "models": [_model(number, each, streams) for number, each in enumerate(scores)],
     }
-    write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_whole(path, (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def _model(number: int, each: Scores, streams: Sequence[Sequence[Outcome]]) -> dict[str, Any]:
     contestant = each.contestant
+    per_clip = []
+    for stream, outcomes in enumerate(streams):
+        shown = [outcome for outcome in outcomes if outcome.answers[number] is not None]
+        for place, outcome in enumerate(shown):
+            per_clip.append({"stream": stream, "place": place, **_clip(each, outcome, outcome.answers[number])})
     return {
         "name": contestant.name,
         "file": str(contestant.path),
@@ -61,13 +65,7 @@ def _model(number: int, each: Scores, streams: Sequence[Sequence[Outcome]]) -> d
             {"label": contestant.labels[place], **each.of_label(place).to_json()} for place in sorted(each.confusion)
         ],
         "confusion": _confusion(each),
-        "per_clip": [
-            _clip(each, outcome, answers, place)
-            for stream in enumerate(streams)
-            for place, outcome in enumerate(stream[1])
-            if (answers := outcome.answers[number]) is not None
-            for place in [{"stream": stream[0], "place": place}]
-        ],
+        "per_clip": per_clip,
     }
 
 
@@ -81,11 +79,9 @@ def _course(course: Course) -> dict[str, Any]:
 
 
 def _confusion(each: Scores) -> dict[str, Any]:
-    """Returns counts[true][answer], the rows the labels of the clips, the columns those and what else was answered."""
+    """Returns counts[true][answer]: a row for each label of the clips, a column for each of them and other answers."""
     labels = each.contestant.labels
-    rows = sorted(each.confusion)
-    others = {answer for answers in each.confusion.values() for answer in answers} - set(rows)
-    columns = rows + sorted(others)
+    rows, columns = sorted(each.confusion), each.columns()
     return {
         "rows": [labels[place] for place in rows],
         "columns": [labels[place] for place in columns],
@@ -93,7 +89,7 @@ def _confusion(each: Scores) -> dict[str, Any]:
     }
 
 
-def _clip(each: Scores, outcome: Outcome, answers: Answers, place: dict[str, int]) -> dict[str, Any]:
+def _clip(each: Scores, outcome: Outcome, answers: Answers) -> dict[str, Any]:
     labels = each.contestant.labels
     true = each.contestant.truth[outcome.clip.folder]
     return {
@@ -101,8 +97,7 @@ def _clip(each: Scores, outcome: Outcome, answers: Answers, place: dict[str, int
         "label": labels[true],
         "right": answers.fresh[-1] == true,
         "top": [{"label": labels[index], "probability": round(share, 6)} for index, share in answers.top],
-        "mean": labels[answers.mean],
-        **place,
+        "by_mean": labels[answers.mean],
         "fresh": _along(true, answers.fresh),
         "streamed": None if answers.streamed is None else _along(true, answers.streamed),
     }

@@ -80,6 +80,11 @@ class Scores:
         answers = self.confusion.get(place, Counter())
         return Share(answers[place], sum(answers.values()))
 
+    def columns(self) -> list[int]:
+        """Returns the classes of the clips, ascending, then those that were only answered."""
+        rows = sorted(self.confusion)
+        return rows + sorted({answer for answers in self.confusion.values() for answer in answers}.difference(rows))
+
     def confused(self) -> list[tuple[int, int, int]]:
         """Returns true class, answered class and number of clips, most of them first; right answers are left out."""
         pairs = [

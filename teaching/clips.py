@@ -106,7 +106,7 @@ def hash_clip(path: Path) -> bytes:
 
 
 def one_line(text: str) -> str:
-    """Returns a message as one line that can be printed: names of files may have line breaks and other bytes in them."""
+    """Returns a message as one line that can be printed: a name in it may have line breaks and bytes of any kind."""
     return " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
 
 

@@ -15,16 +15,14 @@ def label_lines(labels: Sequence[str]) -> bytes:
     """Returns the content of a label file.
 
     Raises:
-        UserError: A label can't stand on a line of its own.
+        UserError: A label can't be a line of a text file.
     """
     for label in labels:
+        encoded = label.encode(errors="ignore")
         # What read_labels would not read back as it was.
-        if label.splitlines() != [label.strip()] or label.strip() != label or label.startswith("\ufeff"):
-            raise UserError(f"label {label!r} can't stand on a line of its own; give it another name")
-    try:
-        return "".join(f"{label}\n" for label in labels).encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"label {labels[error.object[: error.start].count(chr(10))]!r} is not valid Unicode") from None
+        if label.splitlines() != [label.strip()] or label.startswith("\ufeff") or encoded.decode() != label:
+            raise UserError(f"label {label!r} can't be a line of a text file; give it another name")
+    return "".join(f"{label}\n" for label in labels).encode()
 
 
 def check_model_path(path: Path, force: bool) -> None:

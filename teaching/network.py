@@ -154,7 +154,7 @@ def write_model(
     Raises:
         ModelError: The base can't be used, or has no such form.
         OutputError: The files exist, can't be written, or would be taken for another model's.
-        UserError: A label can't stand on a line of its own, or another argument is out of range.
+        UserError: A label can't be a line of a text file, or another argument is out of range.
         ValueError: Weights, bias and labels don't belong together, or are not numbers.
         PackageError: No such runtime works here, or the compiler doesn't.
     """

@@ -28,8 +28,7 @@ LIMIT = 40  # seconds; against hanging only
 
 @pytest.fixture(params=["rtsp", "http"])
 def server(request):
-    # 60 fps, since FFmpeg opens an RTSP stream by looking at its first 30 frames.
-    camera = Server(RTSP_CAMERA, "60") if request.param == "rtsp" else Server(HTTP_CAMERA)
+    camera = Server(RTSP_CAMERA if request.param == "rtsp" else HTTP_CAMERA)
     yield camera
     camera.kill()
 

@@ -6,7 +6,7 @@ import { Settings } from "/settings.js";
 const find = (id) => document.getElementById(id);
 const chart = new Chart(find("chart"), find("legend"));
 const settings = new Settings(find("settings"), (changes) => ask("PATCH", "/api/settings", changes));
-const events = new Map(); // by id
+const rows = new Map(); // of events, by id
 const EVENTS = 50; // asked for at a time
 const MOST_EVENTS = 1000; // kept
 const RETRY = 2000; // milliseconds between two attempts to connect
@@ -227,19 +227,31 @@ function showBars(top) {
 
 // --- events -------------------------------------------------------------------------------------------------------
 
+// Only rows that are new or have changed are touched: the others keep the focus and the place.
 function showEvents(news, older = false) {
-  for (const event of news) events.set(event.id, event);
-  const sorted = [...events.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
-  for (const { id } of sorted.splice(MOST_EVENTS)) events.delete(id);
-  find("events").replaceChildren(...sorted.map(eventRow));
-  find("no-events").hidden = sorted.length > 0;
+  const list = find("events");
+  for (const event of news) {
+    const row = eventRow(event), old = rows.get(event.id);
+    if (old) old.replaceWith(row);
+    else list.insertBefore(row, [...list.children].find((other) => other.dataset.id < event.id) || null);
+    rows.set(event.id, row);
+  }
+  while (list.childElementCount > MOST_EVENTS) {
+    rows.delete(list.lastChild.dataset.id);
+    list.lastChild.remove();
+  }
+  find("no-events").hidden = rows.size > 0;
   if (older || news.length >= EVENTS) find("older").hidden = news.length < EVENTS;
 }
 
-recoloured.addEventListener("change", () => requestAnimationFrame(() => showEvents([])));
+recoloured.addEventListener("change", () => {
+  for (const mark of document.querySelectorAll("#events .mark")) mark.style.background = colourOf(mark.dataset.label);
+});
 
 function eventRow(event) {
   const row = element("li", ""), mark = element("span", "mark"), end = element("span", "end");
+  row.dataset.id = event.id;
+  mark.dataset.label = event.label;
   mark.style.background = colourOf(event.label);
   const began = new Date(event.start * 1000);
   const today = began.toDateString() === new Date().toDateString();
@@ -277,7 +289,7 @@ find("player").addEventListener("close", () => {
   find("video").load();
 });
 find("older").addEventListener("click", async () => {
-  const oldest = [...events.keys()].sort()[0];
+  const oldest = find("events").lastChild.dataset.id;
   try {
     showEvents(await ask("GET", `/api/events?limit=${EVENTS}&before=${encodeURIComponent(oldest)}`), true);
   } catch (error) {

@@ -44,13 +44,15 @@ export class Chart {
     while (this.points.length && this.points[0].time < point.time - MOST) this.points.shift();
   }
 
-  // The labels with the largest share of the time shown.
+  // The labels with the largest share of the time shown. They and those on the bars keep their colours.
   leaders() {
     const shares = new Map();
     for (const { top } of this.points)
       for (const { label, probability } of top) shares.set(label, (shares.get(label) || 0) + probability);
-    this.inUse = new Set(shares.keys());
-    return [...shares].sort((a, b) => b[1] - a[1]).slice(0, LEADERS).map(([label]) => label);
+    const leaders = [...shares].sort((a, b) => b[1] - a[1]).slice(0, LEADERS).map(([label]) => label);
+    const last = this.points.length ? this.points[this.points.length - 1].top : [];
+    this.inUse = new Set([...leaders, ...last.map(({ label }) => label)]);
+    return leaders;
   }
 
   draw() {
