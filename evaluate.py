@@ -134,7 +134,7 @@ def _evaluate(options: Namespace) -> None:
         outcomes = run_all([Runner(contestants, options.stream) for _ in range(jobs)], streams, partial(_tell, progress))
     _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
-    print(f"{options.data}: {_conditions(options)}\n\n{table(scores)}", end="")
+    print(f"{options.data}: {_conditions(options)}; in brackets 95 % intervals\n\n{table(scores)}", end="")
     if options.json is not None:
         settings = {name: getattr(options, name) for name in (*_SHARED, "limit", "seed")}
         data = {"data": str(options.data), "settings": settings, **left_out.to_json(clips, contestants)}

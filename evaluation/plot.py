@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -60,6 +61,7 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
     upper, *lower = figure.subfigures(1 + len(rows), 1, height_ratios=[5, *rows])
     figure.suptitle(conditions, x=0.01, ha="left", fontsize=11, color=_INK)
     _draw_curves(upper, scores)
+    _draw_legend(figure, scores)
     for row, part in enumerate(lower):
         for axes, place in zip(part.subplots(1, across, squeeze=False)[0], range(row * across, (row + 1) * across)):
             if place < len(matrices):
@@ -68,7 +70,9 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
                 axes.set_axis_off()
     picture = io.BytesIO()
     try:
-        figure.savefig(picture, format=path.suffix[1:] or "png", dpi=120)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a script that the font lacks is drawn as boxes
+            figure.savefig(picture, format=path.suffix[1:] or "png", dpi=120)
     except ValueError as error:
         raise OutputError(f"can't draw {path}: {error}") from None
     write_whole(path, picture.getvalue())
@@ -78,18 +82,31 @@ def _colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
+def _line(number: int) -> str:
+    return _LINES[number % len(_LINES)]
+
+
 def _draw_curves(part: Any, scores: Sequence[Scores]) -> None:
     streamed = [each for each in scores if each.streamed is not None and each.streamed.at_end.of]
     panels = part.subplots(1, 3 if streamed else 2, width_ratios=[1, 1.25, 1.25][: 3 if streamed else 2])
     _draw_totals(panels[0], scores)
-    _draw_courses(panels[1], scores, [each.fresh for each in scores], "Each clip from a fresh state")
+    _draw_courses(panels[1], [each.fresh for each in scores], "Each clip from a fresh state")
     panels[1].set_xlabel("frame of the clip", color=_INK)
     if streamed:
         courses = [each.streamed for each in scores]
-        _draw_courses(panels[2], scores, courses, "After a cut to another action, never reset")
+        _draw_courses(panels[2], courses, "After a cut to another action, never reset")
         panels[2].set_xlabel("frame after the cut", color=_INK)
-    handles, names = panels[1].get_legend_handles_labels()
-    panels[1].legend(handles, names, loc="lower right", frameon=False, fontsize=9)
+
+
+def _draw_legend(figure: Any, scores: Sequence[Scores]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=_colour(number), linestyle=_line(number), linewidth=2, label=each.contestant.name)
+        for number, each in enumerate(scores)
+    ]
+    dot = Line2D([], [], color=_FAINT, marker="o", linestyle="", label="median of the first right answer")
+    figure.legend(handles=[*handles, dot], loc="outside upper left", ncols=4, frameon=False, fontsize=10)
 
 
 def _draw_totals(axes: Any, scores: Sequence[Scores]) -> None:
@@ -124,9 +141,9 @@ def _draw_totals(axes: Any, scores: Sequence[Scores]) -> None:
     _tidy(axes)
 
 
-def _draw_courses(axes: Any, scores: Sequence[Scores], courses: Sequence[Course | None], title: str) -> None:
+def _draw_courses(axes: Any, courses: Sequence[Course | None], title: str) -> None:
     longest = 2
-    for number, (each, course) in enumerate(zip(scores, courses)):
+    for number, course in enumerate(courses):
         shares = [] if course is None else [s for s in course.by_frame if s.of >= _LEAST * course.at_end.of and s.of]
         if not shares:
             continue
@@ -135,7 +152,7 @@ def _draw_courses(axes: Any, scores: Sequence[Scores], courses: Sequence[Course 
         axes.fill_between(frames, low, high, color=_colour(number), alpha=0.15, linewidth=0)
         axes.plot(
             frames, [share.value * 100 for share in shares], color=_colour(number), linewidth=2,
-            linestyle=_LINES[number % len(_LINES)], label=each.contestant.name,
+            linestyle=_line(number),
         )
         median = course.first.median if course is not None else None
         if median is not None and median <= len(shares):
@@ -147,7 +164,6 @@ def _draw_courses(axes: Any, scores: Sequence[Scores], courses: Sequence[Course 
     axes.set_ylim(-2, 102)
     axes.set_ylabel("right, % of the clips", color=_INK)
     axes.set_title(title, loc="left", fontsize=11, color=_INK)
-    axes.text(0, -0.2, "● median frame of the first right answer", transform=axes.transAxes, fontsize=8.5, color=_FAINT)
     axes.grid(color="#dddddd", linewidth=0.7)
     _tidy(axes)
 
@@ -155,7 +171,7 @@ def _draw_courses(axes: Any, scores: Sequence[Scores], courses: Sequence[Course 
 def _side(each: Scores) -> float:
     """Returns the height in inches that a confusion matrix needs."""
     rows = len(each.confusion)
-    return 2.0 + 0.36 * rows if rows <= _NUMBERED else 2.0 + 0.16 * rows if rows <= _NAMED else 6.5
+    return 1.8 + 0.48 * rows if rows <= _NUMBERED else 2.0 + 0.17 * rows if rows <= _NAMED else 6.5
 
 
 def _draw_matrix(axes: Any, each: Scores, colour: str) -> None:

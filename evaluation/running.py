@@ -132,7 +132,8 @@ class Runner:
                     if take is not None:
                         take.see(frame)
         except SourceError as error:
-            return Outcome(clip, str(error), [None] * len(takes))
+            problem = str(error).removeprefix(str(clip.path)).lstrip(": ")  # whoever reads it sees the clip's name
+            return Outcome(clip, problem, [None] * len(takes))
         finally:
             if source is not None:
                 source.close()

@@ -27,11 +27,11 @@ def table(scores: Sequence[Scores]) -> str:
 
 
 def percent(share: Share | None) -> str:
-    """Returns the share and its interval: "92.0 % (81-97)"."""
+    """Returns the share and its interval: " 92.0 % (81-97)"."""
     if share is None or not share.of:
-        return "-"
+        return "    -"
     low, high = share.interval
-    return f"{share.value * 100:.1f} % ({low * 100:.0f}-{high * 100:.0f})"
+    return f"{share.value * 100:5.1f} % ({low * 100:.0f}-{high * 100:.0f})"
 
 
 def most_confused(each: Scores, most: int) -> list[tuple[str, str, int, int]]:
@@ -46,7 +46,7 @@ def _summary(block: Sequence[Scores]) -> str:
     def row(title: str, cell: Callable[[Scores], str]) -> list[str]:
         return [title, *map(cell, block)]
 
-    rows = [row("", lambda each: each.contestant.name), row("clips", lambda each: str(each.clips))]
+    rows = [row("", lambda each: each.contestant.name), row("clips", lambda each: f"{each.clips:5}")]
     rows += [["each clip from a fresh state"], *_course([each.fresh for each in block])]
     rows += [
         row("  top-1 by the mean over the clip", lambda each: percent(each.mean)),
@@ -72,47 +72,50 @@ def _course(courses: Sequence[Course | None]) -> Iterator[list[str]]:
 
 def _published(each: Scores) -> str:
     model = known_model(each.contestant.path)
-    return f"{model.top1} %" if model and model.top1 else ""
+    return f"{model.top1:3}   %" if model and model.top1 else ""
 
 
 def _frames(delay: Delay) -> str:
     if not delay.of:
-        return "-"
-    return "never, on half of them" if delay.median is None else f"{delay.median:g}"
+        return "    -"
+    return "never, on half of them" if delay.median is None else f"{delay.median:5g}"
 
 
 def _labels(block: Sequence[Scores]) -> str:
-    """Right answers at the clips' ends by label, and what each label is taken for most often."""
-    places: dict[str, list[int | None]] = {}
+    """Returns how often each label was told, and what it was taken for most often; of many labels the hardest."""
+    rows = _by_label(block)
+    shown = sorted(rows, key=lambda row: (_mean(row, block), row[0])) if len(rows) > MOST_LABELS else rows
+    lines = [["label, at the clip's end", "clips", *(each.contestant.name for each in block), *["taken for"] * (len(block) == 1)]]
+    for title, places in shown[:MOST_LABELS]:
+        clips = max(each.of_label(place).of for each, place in zip(block, places) if place is not None)
+        lines.append([title, f"{clips:5}", *_cells(block, places)])
+    left = len(rows) - MOST_LABELS
+    return grid(lines) + (f"... and {left} labels that are told more often; --json FILE has them all\n" if left > 0 else "")
+
+
+def _by_label(block: Sequence[Scores]) -> list[tuple[str, list[int | None]]]:
+    """Returns each label that the clips have, with its place in each model; None in a model that wasn't shown it."""
     titles: dict[str, str] = {}
     for each in block:
-        for folder, place in each.contestant.truth.items():
-            if place in each.confusion:
-                titles.setdefault(key_of(folder), folder)
-    for key, folder in titles.items():
-        found = [each.contestant.truth.get(folder) for each in block]
-        places[key] = [place if place in each.confusion else None for each, place in zip(block, found)]
-
-    def hardest(key: str) -> float:
-        shares = [each.of_label(place).value for each, place in zip(block, places[key]) if place is not None]
-        return sum(shares) / len(shares)
-
-    keys = sorted(places)
-    if len(keys) > MOST_LABELS:
-        keys = sorted(keys, key=hardest)[:MOST_LABELS]
-    rows = [["label, at the clip's end", *(each.contestant.name for each in block)]]
-    rows += [[titles[key], *map(_label, block, places[key])] for key in keys]
-    left = len(places) - len(keys)
-    return grid(rows) + (f"... and {left} labels that are told more often; --json FILE has them all\n" if left else "")
+        for place in each.confusion:
+            titles.setdefault(key_of(each.contestant.labels[place]), each.contestant.labels[place])
+    shown = [{key_of(each.contestant.labels[place]): place for place in each.confusion} for each in block]
+    return [(titles[key], [places.get(key) for places in shown]) for key in sorted(titles)]
 
 
-def _label(each: Scores, place: int | None) -> str:
-    if place is None:
-        return "-"
-    share = each.of_label(place)
-    text = f"{share.right} of {share.of}, {percent(share)}"
-    wrong = [(answer, count) for true, answer, count in each.confused() if true == place]
-    return text + (f"  {each.contestant.labels[wrong[0][0]]}: {wrong[0][1]}" if wrong else "")
+def _mean(row: tuple[str, list[int | None]], block: Sequence[Scores]) -> float:
+    shares = [each.of_label(place).value for each, place in zip(block, row[1]) if place is not None]
+    return sum(shares) / len(shares)
+
+
+def _cells(block: Sequence[Scores], places: Sequence[int | None]) -> list[str]:
+    cells = [
+        percent(None if place is None else each.of_label(place)) for each, place in zip(block, places)
+    ]
+    if len(block) == 1:  # there is room
+        wrong = [(answer, count) for true, answer, count in block[0].confused() if true == places[0]]
+        cells += [f"{block[0].contestant.labels[answer]}: {count}" for answer, count in wrong[:1]]
+    return cells
 
 
 def _confusion(each: Scores) -> str:

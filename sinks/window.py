@@ -14,7 +14,7 @@ from utils import fit_frame
 if TYPE_CHECKING:
     from video_classifier import Prediction
 
-_KEYS = {"q": "quit", "\x1b": "quit", " ": "space", "r": "r", "s": "s", "f": "f", "h": "h"}
+_KEYS = {"q": "quit", "\x1b": "quit", " ": "space", **{letter: letter for letter in "dfhnprs"}}
 _SMALLEST_HEIGHT = 480  # pixels; smaller pictures are enlarged to be readable at arm's length
 _SCREEN_SHARE = 0.85  # leaves room for the desktop's panel and the window's title
 _USUAL_SCREEN = (1280, 720)
@@ -71,8 +71,9 @@ class Window:
         """Lets the window react, for a few milliseconds, and returns what the user wants.
 
         Returns:
-            "quit" for q, Esc, and from the moment that the window is closed; "space", "r", "s", "f" or "h"; None
-            without a key of these. Capitals count the same. Of keys pressed within a millisecond only the last counts.
+            "quit" for q, Esc, and from the moment that the window is closed; "space", or one of the letters d, f, h, n,
+            p, r and s; None without a key of these. Capitals count the same. Of keys pressed within a millisecond only
+            the last counts.
         """
         if not self._open:
             return "quit" if self._closed else None

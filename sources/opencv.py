@@ -235,11 +235,11 @@ def _open_url(url: str, read_timeout: float) -> cv2.VideoCapture:
     limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(read_timeout * 1000)]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
     if not capture.isOpened():
-        raise SourceError(f"{public_name(url)} can't be opened: {_explain(url)}")
+        raise SourceError(f"{public_name(url)} can't be opened: {explain(url)}")
     return capture
 
 
-def _explain(url: str) -> str:
+def explain(url: str) -> str:
     """Finds out why a URL can't be opened, which FFmpeg doesn't tell."""
     try:
         parts = urlsplit(url)

@@ -45,7 +45,7 @@ def open_rtsp(url: str, options: Options) -> Source:
     try:
         container = av.open(url, options=dict(_OPTIONS), timeout=(opencv.OPEN_TIMEOUT, options.read_timeout))
     except (av.error.FFmpegError, OSError, ValueError):  # They hold the URL.
-        raise SourceError(f"{public_name(url)} can't be opened: {opencv._explain(url)}") from None
+        raise SourceError(f"{public_name(url)} can't be opened: {opencv.explain(url)}") from None
     if not container.streams.video:
         container.close()
         raise SourceError(f"{public_name(url)} sends no video; check the path")

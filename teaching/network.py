@@ -16,6 +16,8 @@ import numpy as np
 
 from compiled import prepare
 from compiler.graph import Graph, load, save
+from compiler.precision import agree
+from compiler.verify import real_form, sampled_logits
 from engine import Engine
 from errors import ModelError, NotUnderstood, UserError
 from memory import METADATA as POOLS
@@ -73,7 +75,7 @@ class Backbone:
         chosen = choose_runtime(runtime)
         graph, classifier = _compiled(model, chosen, "float", horizons=memory is not None)
         cut(graph, classifier)
-        graph.metadata = {POOLS: graph.metadata[POOLS]}
+        graph.metadata, graph.description = {POOLS: graph.metadata[POOLS]}, ""
         content = save(graph)
         self.classifier = classifier.weights, classifier.bias
         self.features: int = classifier.weights.shape[1]
@@ -143,7 +145,7 @@ def write_model(
         labels: One name a class.
         path: The file to write, NAME.tflite; the labels become NAME.txt.
         precision: "float", or "int8" for bases with 8-bit activations: their integer arithmetic stays in the file, for
-            the program to choose. The classifier is float in both.
+            the program to choose. The classifier is float in both. Refused where rounding would change the answers.
         description: What the file is to say about its teaching, see description.py; JSON must be able to hold it.
         force: Whether files that exist may be replaced.
         runtime: What the new file is tried with, one of runtime.RUNTIMES.
@@ -177,6 +179,8 @@ def write_model(
     graph.metadata[TFLITE] = describe(graph, path.stem, summary)
     content = pack_labels(save(graph), lines)
     load_content(path, content, chosen, threads=1)  # Nothing is replaced by a file that doesn't run.
+    if precision == "int8" and not agree(sampled_logits(content, chosen), sampled_logits(real_form(content), chosen)):
+        raise ModelError(f"taught in int8, {path} would say something else than what was fitted; write it as float")
     write_model_files(path, content, lines)
     return path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import sys
 import time
 from typing import Iterator, Sequence, TypeVar
@@ -24,22 +26,18 @@ def track(items: Sequence[T], task: str = "features", unit: str = "clips", perio
         unit: What the items are, in the plural.
         period: Seconds between two lines.
     """
-    return (_bar if sys.stderr.isatty() and _has_tqdm() else _lines)(items, task, unit, period)
+    if sys.stderr.isatty():
+        with contextlib.suppress(ImportError):
+            return _bar(items, task, unit)
+    return _lines(items, task, unit, period)
 
 
-def _has_tqdm() -> bool:
-    try:
-        import tqdm  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def _bar(items: Sequence[T], task: str, unit: str, period: float) -> Iterator[T]:
+def _bar(items: Sequence[T], task: str, unit: str) -> Iterator[T]:
     from tqdm import tqdm
 
-    with tqdm(items, desc=task, unit=f" {unit}", dynamic_ncols=True) as bar:
-        yield from bar
+    # On a serial console, whose size nobody knows, tqdm itself would show nothing.
+    columns, rows = shutil.get_terminal_size()
+    return iter(tqdm(items, desc=task, unit=f" {unit}", ncols=columns, nrows=rows))
 
 
 def _lines(items: Sequence[T], task: str, unit: str, period: float) -> Iterator[T]:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -23,6 +23,7 @@ from conftest import ROOT
 
 from errors import OutputError, UserError
 from remote import paths
+from remote.connection import Client
 from remote.instance import Command, Flag, Instance
 from remote.paths import running
 from remote.socket_server import SocketServer
@@ -446,6 +447,25 @@ def test_an_answer_that_is_ready_is_still_sent():
         program.close()
         assert person.hear() == {"ok": True, "result": None}
         person.close()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_the_last_word_is_the_answer_if_there_is_one(done: bool):
+    """The same, where the program ended before the socket's thread could look."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        future: Future[str] = Future()
+        client = Client(ours, lambda line: future)
+        theirs.sendall(b"{}\n")
+        client.ready = True
+        assert client.advance()
+        if done:
+            future.set_result("yes")
+        client.say_goodbye()
+        answer = json.loads(theirs.recv(1000))
+    ending = {"ok": False, "error": "the program ends", "status": 2}
+    assert answer == ({"ok": True, "result": "yes"} if done else ending)
 
 
 # Where it lies, and who may use it

@@ -16,6 +16,7 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
+@settings(max_examples=60, deadline=None)
 @given(seeds, st.integers(0, 12), st.booleans())
 def test_views_are_the_same_for_the_same_seed_and_others_for_another(seed, number, mirror):
     views = make_views(number, mirror=mirror, seed=seed)
@@ -24,11 +25,13 @@ def test_views_are_the_same_for_the_same_seed_and_others_for_another(seed, numbe
     assert len(set(views)) == number + 2
 
 
+@settings(max_examples=60, deadline=None)
 @given(seeds, st.integers(0, 6), st.integers(0, 6))
 def test_more_views_leave_the_first_ones_as_they_are(seed, few, more):
     assert make_views(few + more, mirror=True, seed=seed)[: few + 2] == make_views(few, mirror=True, seed=seed)
 
 
+@settings(max_examples=60, deadline=None)
 @given(seeds)
 def test_every_clip_is_seen_as_it_is_and_after_another_one(seed):
     views = make_views(4, mirror=True, seed=seed)
@@ -39,12 +42,13 @@ def test_every_clip_is_seen_as_it_is_and_after_another_one(seed):
     assert {(view.mirror, view.warm) for view in views[2:]} == {(a, b) for a in (True, False) for b in (True, False)}
 
 
+@settings(max_examples=60, deadline=None)
 @given(seeds)
 def test_nothing_is_mirrored_where_it_must_not_be(seed):
     assert not any(view.mirror for view in make_views(8, mirror=False, seed=seed))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(seeds, st.integers(1, 90), st.integers(1, 90))
 def test_a_view_is_a_part_of_the_frame_of_nearly_its_size_and_brightness(seed, height, width):
     frame = noise(height, width)

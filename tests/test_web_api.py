@@ -9,6 +9,8 @@ import logging
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -23,7 +25,7 @@ from errors import OutputError, UserError
 pytest.importorskip("starlette", reason="needs starlette: pip install -r requirements-remote.txt")
 pytest.importorskip("uvicorn", reason="needs uvicorn: pip install -r requirements-remote.txt")
 
-from web_program import FLAGS, LABELS, SETTINGS, Program, make_event  # noqa: E402
+from web_program import FLAGS, LABELS, ROOT, SETTINGS, Program, make_event  # noqa: E402
 
 from web import is_loopback, parse_address  # noqa: E402
 from web.server import WebServer  # noqa: E402
@@ -173,6 +175,7 @@ def test_wrong_value_changes_nothing_and_is_said(server: WebServer, program: Pro
         (b"\xff\xfe", 400),
         (b'{"threshold": NaN}', 400),
         (b'{"threshold": 1e999}', 400),
+        (b'{"threshold": 1' + b"0" * 400 + b"}", 400),
         (b'{"model": "\\ud800"}', 400),
         (b"[" * 60000, 400),
         (b"[]", 422),
@@ -736,6 +739,24 @@ def test_everything_ends(program: Program) -> None:
     sink.close()
     again = WebServer(program.instance, port=port_of(server))  # the port is free at once
     again.close()
+
+
+def test_missing_package_is_said_and_nothing_is_imported_early() -> None:
+    script = """
+import sys
+import web
+assert "starlette" not in sys.modules and "uvicorn" not in sys.modules and "cv2" not in sys.modules
+sys.modules["uvicorn"] = None
+from errors import PackageError
+try:
+    import web.server
+except PackageError as error:
+    print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stdout == "uvicorn is not installed; pip install -r requirements-remote.txt\n"
 
 
 @pytest.mark.parametrize(

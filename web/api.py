@@ -139,10 +139,10 @@ class Api:
         return JSONResponse([event_record(events[id]) for id in sorted(events, reverse=True)[:limit]])
 
     async def clip(self, request: Request) -> Response:
-        path = await run_in_threadpool(self._find_clip, request.path_params["name"])
-        if path is None:
+        found = await run_in_threadpool(self._find_clip, request.path_params["name"])
+        if found is None:
             raise HTTPException(404, "no such clip; it may be unfinished, or deleted by --clips-limit")
-        return FileResponse(path, media_type="video/mp4", stat_result=os.stat(path))
+        return FileResponse(found[0], media_type="video/mp4", stat_result=found[1])
 
     async def reset(self, request: Request) -> Response:
         if await _json_body(request):
@@ -180,14 +180,14 @@ class Api:
             raise HTTPException(404, "no such source; /api/predictions lists them")
         return source
 
-    def _find_clip(self, name: str) -> Path | None:
+    def _find_clip(self, name: str) -> tuple[Path, os.stat_result] | None:
         # Whatever the folder's owner checks: nothing that is more than a name gets there.
         if self._clips is None or not name.isprintable() or name.startswith(".") or set(name) & set("/\\"):
             return None
         with contextlib.suppress(OSError, ValueError):
             path = self._clips.find(name)
-            if path is not None and path.name == name and stat.S_ISREG(os.lstat(path).st_mode):
-                return path
+            if path is not None and path.name == name and stat.S_ISREG((status := os.lstat(path)).st_mode):
+                return path, status
         return None
 
 
@@ -206,10 +206,10 @@ async def _json_body(request: Request) -> dict[str, Any]:
     except asyncio.TimeoutError:
         raise HTTPException(408, f"the body did not come within {_BODY_TIME:g} s") from None
     try:
-        value = json.loads(body, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(body, parse_float=_finite, parse_constant=_finite, parse_int=_whole_number)
         json.dumps(value, ensure_ascii=False).encode()  # half a character can't be written
     except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is not JSON") from None
+        raise HTTPException(400, "the body is not JSON, or holds a number that is too large") from None
     if not isinstance(value, dict):
         raise HTTPException(422, "the body must be a JSON object")
     return value
@@ -229,6 +229,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("JSON has finite numbers only")
     return value
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > 18:
+        raise ValueError("as large as no setting can be")
+    return int(text)
 
 
 def _texts(value: Any) -> list[str]:
