@@ -71,11 +71,16 @@ def _hide_arguments() -> None:
             found = file.read(len(shown))
     except OSError:  # Another system.
         return
-    hidden = b"\0".join(_public_bytes(argument) for argument in shown.split(b"\0"))
+    arguments = shown.split(b"\0")
+    hidden = b"\0".join(map(_public_argument, arguments, [b"", *arguments]))
     if hidden != shown and found == shown:  # Under an emulator the address means nothing.
         # The last byte stays zero: any other tells the kernel that the arguments have outgrown their place.
         ctypes.memmove(start, hidden[: len(shown) - 1].ljust(len(shown), b"\0"), len(shown))
 
 
-def _public_bytes(argument: bytes) -> bytes:
+def _public_argument(argument: bytes, before: bytes) -> bytes:
+    if before == b"--token":
+        return b"..."
+    if argument.startswith(b"--token="):
+        return b"--token=..."
     return public_text(argument.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -53,7 +53,7 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
         OutputError: The file can't be written, or its format isn't known.
     """
     matrices = [each for each in scores if each.confusion]
-    across = min(len(matrices), 2)
+    across = min(len(matrices), 2 if max(len(each.confusion) for each in matrices) <= _NAMED else 1)
     sides = [_side(each) for each in matrices]
     rows = [max(sides[start : start + across]) for start in range(0, len(sides), across)]
     figure = import_figure()(figsize=(14, 5 + sum(rows) + 0.4), layout="constrained")
@@ -61,7 +61,7 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
     upper, *lower = figure.subfigures(1 + len(rows), 1, height_ratios=[5, *rows])
     figure.suptitle(conditions, x=0.01, ha="left", fontsize=11, color=_INK)
     _draw_curves(upper, scores)
-    _draw_legend(figure, scores)
+    _draw_legend(upper, scores)
     for row, part in enumerate(lower):
         for axes, place in zip(part.subplots(1, across, squeeze=False)[0], range(row * across, (row + 1) * across)):
             if place < len(matrices):
@@ -98,7 +98,7 @@ def _draw_curves(part: Any, scores: Sequence[Scores]) -> None:
         panels[2].set_xlabel("frame after the cut", color=_INK)
 
 
-def _draw_legend(figure: Any, scores: Sequence[Scores]) -> None:
+def _draw_legend(part: Any, scores: Sequence[Scores]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -106,7 +106,7 @@ def _draw_legend(figure: Any, scores: Sequence[Scores]) -> None:
         for number, each in enumerate(scores)
     ]
     dot = Line2D([], [], color=_FAINT, marker="o", linestyle="", label="median of the first right answer")
-    figure.legend(handles=[*handles, dot], loc="outside upper left", ncols=4, frameon=False, fontsize=10)
+    part.legend(handles=[*handles, dot], loc="outside upper left", ncols=4, frameon=False, fontsize=10)
 
 
 def _draw_totals(axes: Any, scores: Sequence[Scores]) -> None:
@@ -142,14 +142,14 @@ def _draw_totals(axes: Any, scores: Sequence[Scores]) -> None:
 
 
 def _draw_courses(axes: Any, courses: Sequence[Course | None], title: str) -> None:
-    longest = 2
+    longest, faint = 2, 0.15 if len(courses) <= 3 else 0.06
     for number, course in enumerate(courses):
         shares = [] if course is None else [s for s in course.by_frame if s.of >= _LEAST * course.at_end.of and s.of]
         if not shares:
             continue
         frames = np.arange(1, len(shares) + 1)
         low, high = np.array([share.interval for share in shares]).T * 100
-        axes.fill_between(frames, low, high, color=_colour(number), alpha=0.15, linewidth=0)
+        axes.fill_between(frames, low, high, color=_colour(number), alpha=faint, linewidth=0)
         axes.plot(
             frames, [share.value * 100 for share in shares], color=_colour(number), linewidth=2,
             linestyle=_line(number),
@@ -171,11 +171,11 @@ def _draw_courses(axes: Any, courses: Sequence[Course | None], title: str) -> No
 def _side(each: Scores) -> float:
     """Returns the height in inches that a confusion matrix needs."""
     rows = len(each.confusion)
-    return 1.8 + 0.48 * rows if rows <= _NUMBERED else 2.0 + 0.17 * rows if rows <= _NAMED else 6.5
+    return 2.6 + 0.44 * rows if rows <= _NUMBERED else 2.0 + 0.17 * rows if rows <= _NAMED else 6.8
 
 
 def _draw_matrix(axes: Any, each: Scores, colour: str) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     labels = each.contestant.labels
     rows = sorted(each.confusion)
@@ -187,12 +187,12 @@ def _draw_matrix(axes: Any, each: Scores, colour: str) -> None:
     counts = counts if outside else counts[:, :-1]
     shares = counts / counts.sum(axis=1, keepdims=True)
     axes.imshow(
-        shares, cmap=LinearSegmentedColormap.from_list("", ["#ffffff", colour]), vmin=0, vmax=1,
-        interpolation="nearest", aspect="equal",
+        shares, cmap=LinearSegmentedColormap.from_list("", ["#ffffff", colour]), interpolation="nearest", aspect="equal",
+        norm=PowerNorm(1 if len(rows) <= _NAMED else 0.4, 0, 1),  # single clips off the diagonal of many would be lost
     )
     axes.set_title(f"{each.contestant.name}: answers at the clip's end", loc="left", fontsize=11, color=_INK)
     if len(rows) <= _NAMED:
-        size = 9 if len(rows) <= _NUMBERED else 6.5
+        size = 9 if len(rows) <= _NUMBERED else 6.8
         names = [_shortened(labels[row]) for row in rows]
         axes.set_xticks(range(counts.shape[1]), names + ["another label"] * bool(outside), fontsize=size, rotation=45,
                         ha="right", rotation_mode="anchor")
@@ -214,11 +214,18 @@ def _draw_matrix(axes: Any, each: Scores, colour: str) -> None:
 
 
 def _list_confused(axes: Any, each: Scores) -> None:
-    """Lists the pairs that are confused most often, right of a matrix that is too large for names."""
+    """Lists what a matrix that is too large for names shows worst: the pairs that are confused, the hardest labels."""
     pairs = most_confused(each, _PAIRS)
-    lines = [f"{_shortened(true)} → {_shortened(answer)}  {count}/{clips}" for true, answer, count, clips in pairs]
-    text = "most often confused (true → answer, clips)\n\n" + "\n".join(lines)
-    axes.text(1.04, 1, text, transform=axes.transAxes, fontsize=8, va="top", color=_INK, linespacing=1.5)
+    hardest = sorted(each.confusion, key=lambda place: each.of_label(place).value)[:_PAIRS]
+    names = [f"{_shortened(true)} → {_shortened(answer)}" for true, answer, _, _ in pairs]
+    counts = [f"{count} of {clips}" for _, _, count, clips in pairs]
+    labels = [_shortened(each.contestant.labels[place]) for place in hardest]
+    shares = [f"{each.of_label(place).value * 100:.0f} %" for place in hardest]
+    for across, title, lines in (
+        (1.04, "most often confused", names), (1.52, "clips", counts), (1.66, "hardest labels", labels), (1.95, "", shares)
+    ):
+        text = "\n".join([title, "", *lines])
+        axes.text(across, 1, text, transform=axes.transAxes, fontsize=9, va="top", color=_INK, linespacing=1.6)
 
 
 def _shortened(label: str) -> str:

@@ -1,49 +1,64 @@
-"""Looking at a clip again, and at what there is."""
+"""What there is to teach from, in words: how many clips, what is missing, and what to type next."""
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-from typing import Collection, Mapping
-
-import numpy as np
-
-from sources import Source, open_source
-from sources.clock import Clock
+from typing import Mapping
 
 BACKGROUND = "background"
 """The label of what is none of the actions."""
 
-FEW = 5  # clips of a label below which more are advised
+_FEW = 5  # clips of a label, below which more are advised
+# One clip of each, in turn: what a camera sees on most days.
+_BACKGROUND_HINTS = (
+    "nobody in the picture",
+    "stand or sit still",
+    "walk through the picture",
+    "tidy up, take things, put them away",
+    "drink, read, look at the phone",
+)
 
 
-class Replay:
-    """Plays a clip in real time.
+def hint(label: str, count: int) -> str:
+    """Returns what to do for the next clip of a label that has `count`; "" where its name says it."""
+    return _BACKGROUND_HINTS[count % len(_BACKGROUND_HINTS)] if label == BACKGROUND else ""
+
+
+def table(counts: Mapping[str, int], root: str, discarded: int) -> str:
+    """Returns how many clips of each label there are, a line each."""
+    if not counts:
+        return f"{root}: no clips"
+    width = max(map(len, counts))
+    lines = [f"{root}:", *(f"  {label.ljust(width)}  {_clips(count, 4)}" for label, count in counts.items())]
+    if discarded:
+        lines.append(f"  and {_clips(discarded)} discarded, in .discarded")
+    return "\n".join(lines)
+
+
+def advice(counts: Mapping[str, int], root: str, background: bool) -> str:
+    """Returns what is missing and the command to type next, a line each.
 
     Args:
-        path: The clip.
-
-    Raises:
-        SourceError: It can't be read.
+        counts: Clips of each label.
+        root: Their folder, as the user wrote it.
+        background: Whether the label "background" is wanted.
     """
+    data = shlex.quote(root)
+    lines = []
+    few = [label for label, count in counts.items() if count < _FEW]
+    if few:
+        lines.append(f"better record {_FEW} clips or more of: {', '.join(few)}")
+    if background and not counts.get(BACKGROUND):
+        lines.append(
+            f"no {BACKGROUND} yet (nobody there, nothing happening): without it everything is called one of your "
+            f"actions; python train.py collect --label {BACKGROUND} --data {data}"
+        )
+    if sum(count > 0 for count in counts.values()) >= 2:
+        lines.append(f"next: python train.py fit --data {data} --out models/mine.tflite")
+    else:
+        lines.append(f"next: clips of another label: python train.py collect --label LABEL --data {data}")
+    return "\n".join(lines)
 
-    def __init__(self, path: Path) -> None:
-        self._source: Source = open_source(str(path.absolute()))
-        self._clock = Clock()
-        self._frame = self._source.read()
 
-    def picture(self) -> np.ndarray | None:
-        """Returns what is to be seen now, uint8 [H, W, 3] BGR; None once it is over, and then it is closed.
-
-        Raises:
-            SourceError: It can't be read.
-        """
-        while self._frame is not None:
-            following = self._source.read()
-            if following is None:
-                break
-        return None
-
-    def close(self) -> None:
-        """Ends it; may be called twice."""
-        self._source.close()
+def _clips(count: int, width: int = 0) -> str:
+    return f"{count:{width or 1}} clip{'' if count == 1 else 's'}"

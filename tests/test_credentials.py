@@ -99,6 +99,7 @@ def test_neither_the_list_of_processes_nor_stderr_tells(tmp_path):
     script = tmp_path / "exposed.py"
     script.write_text(EXPOSED)
     command = [sys.executable, str(script), str(ROOT), URL, f"--source={URL}?pwd=s3cret", "größer"]
+    command += ["--token", "s3cret-word", "--token=s3cret"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -108,6 +109,7 @@ def test_neither_the_list_of_processes_nor_stderr_tells(tmp_path):
     _, errors = process.communicate("", timeout=LIMIT)
 
     expected = [*command[:3], "rtsp://127.0.0.1:1/cam", "--source=rtsp://127.0.0.1:1/cam", "größer"]
+    expected += ["--token", "...", "--token=..."]
     assert shown.rstrip("\0").split("\0") == expected
     assert "s3cret" not in listed + errors
     assert errors.count("rtsp://127.0.0.1:1/cam") == 5
