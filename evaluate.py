@@ -60,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         say(f"evaluate.py: {error}")
         return error.status
-    except SystemExit as end:  # --help
-        return end.code
+    except SystemExit as end:  # --help, or a signal
+        return int(end.code or 0)
     return 0
 
 
@@ -75,41 +75,61 @@ def _parse(arguments: Sequence[str]) -> Namespace:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--model", action="append", required=True, metavar="FILE",
+        "--model",
+        action="append",
+        required=True,
+        metavar="FILE",
         help="a .tflite file, or the name of a published model, which is fetched; several are compared",
     )
     parser.add_argument(
-        "--labels", action="append", metavar="FILE",
+        "--labels",
+        action="append",
+        metavar="FILE",
         help="class names, one a line: one file for all models, or one for each in their order (default: those that "
         "belong to the model)",
     )
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FOLDER",
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
         help="a folder with a folder for each label, in it videos, GIFs or folders of images",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, those of each clip too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them as a .png (needs matplotlib)")
     parser.add_argument(
-        "--limit", type=Number(int, 1, 10**9, "clips"), metavar="N",
+        "--limit",
+        type=Number(int, 1, 10**9, "clips"),
+        metavar="N",
         help="of each label only the first N clips by name (default: all)",
     )
     parser.add_argument(
-        "--seed", type=Number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
+        "--seed",
+        type=Number(int, 0, 2**31 - 1, "(a seed)"),
+        default=0,
+        metavar="N",
         help="of the random order in which clips follow each other in a stream (default: %(default)s)",
     )
     shared = {action.dest: action for action in build_parser()._actions}
     parser.add_argument(
-        "--stream", action=type(shared["compile"]), default=True,
+        "--stream",
+        action=type(shared["compile"]),
+        default=True,
         help="also run the clips one after another without a reset; --no-stream halves the time (default: yes)",
     )
     for name in _SHARED:
         parser._add_action(shared[name])
     parser.add_argument(
-        "--threads", type=Number(int, 1, 64, "threads"), default=1, metavar="N",
+        "--threads",
+        type=Number(int, 1, 64, "threads"),
+        default=1,
+        metavar="N",
         help="CPU threads of a step; several clips at a time use the cores better (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=Number(int, 1, 256, "jobs"), metavar="N",
+        "--jobs",
+        type=Number(int, 1, 256, "jobs"),
+        metavar="N",
         help="streams of clips that are run at a time (default: one a core, fewer where memory is scarce)",
     )
     return parser.parse_args(arguments)
@@ -130,8 +150,9 @@ def _evaluate(options: Namespace) -> None:
         say(line)
     streams = plan_streams(chosen, options.seed, STREAM_CLIPS if options.stream else 1)
     jobs = min(options.jobs or default_jobs(len(contestants)), len(streams))
+    runners = [Runner(contestants, options.stream) for _ in range(jobs)]
     with Progress(len(chosen)) as progress:
-        outcomes = run_all([Runner(contestants, options.stream) for _ in range(jobs)], streams, partial(_tell, progress))
+        outcomes = run_all(runners, streams, partial(_tell, progress))
     _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
     print(f"{options.data}: {_conditions(options)}; in brackets 95 % intervals\n\n{table(scores)}", end="")

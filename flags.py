@@ -11,6 +11,7 @@ from typing import Any, Callable, NoReturn, Sequence
 
 from errors import UserError
 from sinks.video_file import parse_limit
+from web import parse_address
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -97,6 +98,14 @@ def limit(text: str) -> Any:
     try:
         return parse_limit(text)
     except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def address(text: str) -> tuple[str, int]:
+    """Converts an address and port to serve at."""
+    try:
+        return parse_address(text)
+    except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 

@@ -50,12 +50,13 @@ def load_classifier(model: Path, labels: Path, memory: int | None, options: Name
     )
 
 
-def open_sources(uris: Sequence[str], lores: tuple[int, int], options: Namespace) -> list[Source]:
+def open_sources(uris: Sequence[str], lores: tuple[int, int] | None, options: Namespace) -> list[Source]:
     """Opens all, or none. Files beside other sources play in real time.
 
     Args:
         uris: What to open.
-        lores: (width, height) in pixels of the model's picture, for cameras that can scale one themselves.
+        lores: (width, height) in pixels of the model's picture, for cameras that can scale one themselves; None for
+            none.
         options: The command line's.
     """
     opened: list[Source] = []
@@ -69,7 +70,7 @@ def open_sources(uris: Sequence[str], lores: tuple[int, int], options: Namespace
     return opened if len(opened) == 1 else [source if source.live else Paced(source) for source in opened]
 
 
-def _open_source(uri: str, lores: tuple[int, int], options: Namespace) -> Source:
+def _open_source(uri: str, lores: tuple[int, int] | None, options: Namespace) -> Source:
     """Opens a source; a camera is opened again whenever it fails."""
 
     def open_once() -> Source:

@@ -8,13 +8,14 @@ from typing import Sequence
 
 from config import read_config
 from errors import UserError
-from flags import Formatter, Number, OrOff, Parser, camera_id, day, limit, size, threads
+from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, limit, size, threads
+from remote.mqtt_address import parse_url
 from runtime import RUNTIMES
 from sinks.viewer import CHOICES
 from utils import FITS
+from web import DEFAULT_ADDRESS, DEFAULT_PORT
 
 DEFAULT_MODEL = "movinet_a0_int8.tflite"
-DEFAULT_ADDRESS = "127.0.0.1:8080"
 
 _SWITCH = argparse.BooleanOptionalAction
 _PROBABILITY = Number(float, 0, 1, "(a probability)")
@@ -251,8 +252,8 @@ def _add_events(group: argparse._ArgumentGroup) -> None:
 
 def _add_remote(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--serve", nargs="?", const=DEFAULT_ADDRESS, metavar="ADDRESS:PORT",
-        help=f"a web page with the live picture, events and settings (with no value: {DEFAULT_ADDRESS}); an address "
+        "--serve", nargs="?", type=address, const=(DEFAULT_ADDRESS, DEFAULT_PORT), metavar="ADDRESS:PORT",
+        help=f"a web page with the live picture, events and settings (with no value: {DEFAULT_ADDRESS}:{DEFAULT_PORT}); an address "
         "that others can reach wants a token; 0.0.0.0:8080 is all of this machine's",
     )
     group.add_argument("--token", metavar="TOKEN", help="what the web page asks for (default: made and printed)")
@@ -325,3 +326,5 @@ def _check(options: argparse.Namespace) -> None:
     for name, needed in (("day", "events_report"), ("token", "serve"), ("mqtt_ca", "mqtt"), ("mqtt_sensors", "mqtt")):
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise UserError(f"--{name.replace('_', '-')} is of use with --{needed.replace('_', '-')} only")
+    if options.mqtt is not None:
+        parse_url(options.mqtt)

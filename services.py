@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, Sequence
 
@@ -97,6 +98,23 @@ class Services:
             sensors = options.mqtt_sensors or ()
             mqtt = Mqtt(options.mqtt, instance, ca=options.mqtt_ca, sensors=sensors, snapshots=options.snapshots)
             self._remotes.append(stack.enter_context(contextlib.closing(mqtt)))
+        if options.serve is not None:
+            server = stack.enter_context(contextlib.closing(self._serve(options, instance)))
+            self._remotes.append(server)
+
+    def _serve(self, options: Namespace, instance: Instance) -> Any:
+        from events.opening import DATABASE_SUFFIXES
+        from web.server import WebServer
+
+        database = next((path for path in options.events or () if path.lower().endswith(DATABASE_SUFFIXES)), None)
+        address, port = options.serve
+        server = WebServer(instance, address, port, token=options.token, clips=self._clips, database=database)
+        if options.token is None:
+            # Past what hides secrets from messages: a token that was made just now is told this once.
+            print(f"web: {server.url}", file=sys.__stderr__, flush=True)
+        else:
+            say(f"web: {server.url}")
+        return server
 
     def _tell(self, event: Event) -> None:
         self.ended += not event.ongoing

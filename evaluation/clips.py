@@ -10,10 +10,10 @@ from typing import Iterable, Sequence
 
 from errors import SourceError
 from sources.images import SUFFIXES as IMAGES
+from teaching.clips import one_line
+from teaching.label_folders import label_of
 
-_VIDEOS = frozenset(
-    ".3gp .avi .flv .gif .h264 .m4v .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
-)
+_VIDEOS = frozenset(".3gp .avi .flv .gif .h264 .m4v .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split())
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
@@ -32,7 +32,7 @@ class Clip:
     @property
     def name(self) -> str:
         """Its place in the data, such as "waving/01.mp4"."""
-        return f"{self.folder}/{self.path.name}"
+        return one_line(f"{self.folder}/{self.path.name}")
 
 
 def find_clips(data: Path, limit: int | None = None) -> dict[str, list[Clip]]:
@@ -51,20 +51,20 @@ def find_clips(data: Path, limit: int | None = None) -> dict[str, list[Clip]]:
     if not folders:
         raise SourceError(f"{data} has no folders; it needs one for each label, with the label's clips in it")
     return {
-        folder.name: [Clip(path, folder.name) for path in _list(folder) if _is_clip(path)][:limit]
-        for folder in folders
+        folder.name: [Clip(path, folder.name) for path in _list(folder) if _is_clip(path)][:limit] for folder in folders
     }
 
 
 def match(folders: Iterable[str], labels: Sequence[str]) -> dict[str, int]:
     """Returns each folder's place among the labels; folders without one are missing.
 
-    Case doesn't count, and spaces, underscores, hyphens and slashes are alike.
+    Case doesn't count, and spaces, underscores, hyphens and slashes are alike; escapes that `train.py collect` writes
+    into names of folders are read.
     """
     places: dict[str, int] = {}
     for place, label in enumerate(labels):
         places.setdefault(key_of(label), place)
-    return {folder: places[key_of(folder)] for folder in folders if key_of(folder) in places}
+    return {folder: places[key_of(label_of(folder))] for folder in folders if key_of(label_of(folder)) in places}
 
 
 def key_of(label: str) -> str:
@@ -82,4 +82,4 @@ def _list(folder: Path) -> list[Path]:
 def _is_clip(path: Path) -> bool:
     if path.is_dir():
         return any(entry.suffix.lower() in IMAGES for entry in _list(path))
-    return path.suffix.lower() in _VIDEOS
+    return path.suffix.lower() in _VIDEOS and path.is_file()  # a pipe would keep whoever opens it waiting

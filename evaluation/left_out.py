@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from errors import SourceError
 from evaluation.clips import Clip
 from evaluation.running import Contestant
+from teaching.clips import one_line
 
 Clips = Mapping[str, Sequence[Clip]]
 
@@ -70,5 +71,5 @@ def _count(number: int, what: str) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    text = ", ".join(names[:_LISTED])
+    text = one_line(", ".join(names[:_LISTED]))
     return text + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")

@@ -18,11 +18,12 @@ from utils import write_whole
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; yellow last, since it is faint on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-_LINES = ("-", "--", "-.", ":")
+_LINES: tuple[Any, ...] = ("-", "--", "-.", ":")
 _INK, _FAINT = "#333333", "#999999"
 _NUMBERED = 16  # labels up to which the cells of a confusion matrix hold numbers
 _NAMED = 60  # labels up to which rows and columns are named
-_PAIRS = 18  # pairs that are listed beside a matrix without names
+_LISTED = 14  # pairs, and labels, that are listed beside a matrix without names
+_LARGE = 6.8  # inches that such a matrix is high
 _LONGEST = 28  # columns of a label
 _LEAST = 0.5  # share of the clips that must be so long for a frame to be drawn
 
@@ -62,12 +63,14 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
     figure.suptitle(conditions, x=0.01, ha="left", fontsize=11, color=_INK)
     _draw_curves(upper, scores)
     _draw_legend(upper, scores)
-    for row, part in enumerate(lower):
-        for axes, place in zip(part.subplots(1, across, squeeze=False)[0], range(row * across, (row + 1) * across)):
-            if place < len(matrices):
-                _draw_matrix(axes, matrices[place], _colour(scores.index(matrices[place])))
-            else:
-                axes.set_axis_off()
+    for start, part in zip(range(0, len(matrices), across), lower):
+        all_axes = part.subplots(1, 2 if across == 2 or sides[start] == _LARGE else 1, squeeze=False)[0]
+        for axes in all_axes:
+            axes.set_axis_off()
+        for axes, each in zip(all_axes, matrices[start : start + across]):
+            _draw_matrix(axes, each, _colour(scores.index(each)))
+        if sides[start] == _LARGE:
+            _list_worst(all_axes[1], matrices[start])
     picture = io.BytesIO()
     try:
         with warnings.catch_warnings():
@@ -82,7 +85,7 @@ def _colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
-def _line(number: int) -> str:
+def _line(number: int) -> Any:
     return _LINES[number % len(_LINES)]
 
 
@@ -129,8 +132,14 @@ def _draw_totals(axes: Any, scores: Sequence[Scores]) -> None:
             beside = (10, 0) if share.value < 0.5 else (-10, 0)
             end = high if share.value < 0.5 else low
             axes.annotate(
-                f"{share.value * 100:.1f}", (end * 100, place), beside, textcoords="offset points", fontsize=9,
-                va="center", ha="left" if share.value < 0.5 else "right", color=_INK,
+                f"{share.value * 100:.1f}",
+                (end * 100, place),
+                beside,
+                textcoords="offset points",
+                fontsize=9,
+                va="center",
+                ha="left" if share.value < 0.5 else "right",
+                color=_INK,
             )
     axes.set_yticks(range(len(kinds)), [name for name, _ in kinds], fontsize=9)
     axes.set_ylim(len(kinds) - 0.5, -0.5)
@@ -151,7 +160,10 @@ def _draw_courses(axes: Any, courses: Sequence[Course | None], title: str) -> No
         low, high = np.array([share.interval for share in shares]).T * 100
         axes.fill_between(frames, low, high, color=_colour(number), alpha=faint, linewidth=0)
         axes.plot(
-            frames, [share.value * 100 for share in shares], color=_colour(number), linewidth=2,
+            frames,
+            [share.value * 100 for share in shares],
+            color=_colour(number),
+            linewidth=2,
             linestyle=_line(number),
         )
         median = course.first.median if course is not None else None
@@ -171,61 +183,75 @@ def _draw_courses(axes: Any, courses: Sequence[Course | None], title: str) -> No
 def _side(each: Scores) -> float:
     """Returns the height in inches that a confusion matrix needs."""
     rows = len(each.confusion)
-    return 2.6 + 0.44 * rows if rows <= _NUMBERED else 2.0 + 0.17 * rows if rows <= _NAMED else 6.8
+    return 2.6 + 0.44 * rows if rows <= _NUMBERED else 2.0 + 0.17 * rows if rows <= _NAMED else _LARGE
 
 
 def _draw_matrix(axes: Any, each: Scores, colour: str) -> None:
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
+    axes.set_axis_on()
     labels = each.contestant.labels
     rows = sorted(each.confusion)
     outside = each.columns()[len(rows) :]
     counts = np.array(
-        [[each.confusion[row][column] for column in rows] + [sum(each.confusion[row][other] for other in outside)]
-         for row in rows]
+        [
+            [*(each.confusion[row][column] for column in rows), sum(each.confusion[row][other] for other in outside)]
+            for row in rows
+        ]
     )
     counts = counts if outside else counts[:, :-1]
     shares = counts / counts.sum(axis=1, keepdims=True)
-    axes.imshow(
-        shares, cmap=LinearSegmentedColormap.from_list("", ["#ffffff", colour]), interpolation="nearest", aspect="equal",
-        norm=PowerNorm(1 if len(rows) <= _NAMED else 0.4, 0, 1),  # single clips off the diagonal of many would be lost
-    )
+    colours = LinearSegmentedColormap.from_list("", ["#ffffff", colour])
+    norm = PowerNorm(1 if len(rows) <= _NAMED else 0.4, 0, 1)  # of many, single clips off the diagonal would be lost
+    axes.imshow(shares, cmap=colours, norm=norm, interpolation="nearest", aspect="equal")
     axes.set_title(f"{each.contestant.name}: answers at the clip's end", loc="left", fontsize=11, color=_INK)
     if len(rows) <= _NAMED:
-        size = 9 if len(rows) <= _NUMBERED else 6.8
+        size = 9 if len(rows) <= _NUMBERED else _LARGE
         names = [_shortened(labels[row]) for row in rows]
-        axes.set_xticks(range(counts.shape[1]), names + ["another label"] * bool(outside), fontsize=size, rotation=45,
-                        ha="right", rotation_mode="anchor")
+        axes.set_xticks(
+            range(counts.shape[1]),
+            names + ["another label"] * bool(outside),
+            fontsize=size,
+            rotation=45,
+            ha="right",
+            rotation_mode="anchor",
+        )
         axes.set_yticks(range(len(rows)), names, fontsize=size)
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-        _list_confused(axes, each)
     axes.set_xlabel("answer", color=_INK)
     axes.set_ylabel("true label", color=_INK)
     if len(rows) <= _NUMBERED:
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 white = shares[row, column] > 0.55
-                axes.text(column, row, str(count), ha="center", va="center", fontsize=9,
-                          color="white" if white else _INK, fontweight="bold" if row == column else "normal")
+                axes.text(
+                    column,
+                    row,
+                    str(count),
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    color="white" if white else _INK,
+                    fontweight="bold" if row == column else "normal",
+                )
     axes.tick_params(length=0, colors=_INK)
     axes.spines[:].set_color("#cccccc")
 
 
-def _list_confused(axes: Any, each: Scores) -> None:
-    """Lists what a matrix that is too large for names shows worst: the pairs that are confused, the hardest labels."""
-    pairs = most_confused(each, _PAIRS)
-    hardest = sorted(each.confusion, key=lambda place: each.of_label(place).value)[:_PAIRS]
+def _list_worst(axes: Any, each: Scores) -> None:
+    """Lists what a matrix without names can't tell: the pairs that are confused most often, and the hardest labels."""
+    pairs = most_confused(each, _LISTED)
+    hardest = sorted(each.confusion, key=lambda place: each.of_label(place).value)[:_LISTED]
     names = [f"{_shortened(true)} → {_shortened(answer)}" for true, answer, _, _ in pairs]
     counts = [f"{count} of {clips}" for _, _, count, clips in pairs]
     labels = [_shortened(each.contestant.labels[place]) for place in hardest]
-    shares = [f"{each.of_label(place).value * 100:.0f} %" for place in hardest]
-    for across, title, lines in (
-        (1.04, "most often confused", names), (1.52, "clips", counts), (1.66, "hardest labels", labels), (1.95, "", shares)
-    ):
-        text = "\n".join([title, "", *lines])
-        axes.text(across, 1, text, transform=axes.transAxes, fontsize=9, va="top", color=_INK, linespacing=1.6)
+    shares = [f"{each.of_label(place).right} of {each.of_label(place).of}" for place in hardest]
+    left = ["most often confused: true label → answer, clips", *names, "", "hardest: label, clips told", *labels]
+    right = ["", *counts, "", "", *shares]
+    for across, lines in ((0, left), (0.72, right)):
+        axes.text(across, 1, "\n".join(lines), fontsize=9, va="top", color=_INK, linespacing=1.6)
 
 
 def _shortened(label: str) -> str:

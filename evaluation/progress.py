@@ -61,7 +61,7 @@ def _open_bar(total: int) -> Any:
     if sys.stderr is None or not sys.stderr.isatty():
         return None
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import-untyped]
     except ImportError:
         return None
     return tqdm(total=total, unit="clip", leave=False, dynamic_ncols=True, smoothing=0.1)

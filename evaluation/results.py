@@ -46,9 +46,9 @@ def _model(number: int, each: Scores, streams: Sequence[Sequence[Outcome]]) -> d
     contestant = each.contestant
     per_clip = []
     for stream, outcomes in enumerate(streams):
-        shown = [outcome for outcome in outcomes if outcome.answers[number] is not None]
-        for place, outcome in enumerate(shown):
-            per_clip.append({"stream": stream, "place": place, **_clip(each, outcome, outcome.answers[number])})
+        shown = ((outcome, answers) for outcome in outcomes if (answers := outcome.answers[number]) is not None)
+        for place, (outcome, answers) in enumerate(shown):
+            per_clip.append({"stream": stream, "place": place, **_clip(each, outcome, answers)})
     return {
         "name": contestant.name,
         "file": str(contestant.path),

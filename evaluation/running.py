@@ -6,6 +6,8 @@ Python's lock, and a thread takes the memory of its models only, where a process
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ import numpy as np
 
 from errors import SourceError
 from evaluation.clips import Clip
-from sources import Frame, Source, open_source
+from sources import Frame
 from sources.sampler import Sampler
+from teaching.clips import one_line, read_clip
 from video_classifier import Prediction, VideoClassifier
 
 TOP = 5
@@ -121,22 +124,17 @@ class Runner:
             _Take(contestant.fps, fresh, streamed) if clip.folder in contestant.truth else None
             for contestant, fresh, streamed in zip(self._contestants, self._fresh, self._streamed)
         ]
-        source: Source | None = None
         try:
-            source = open_source(str(clip.path))
-            while not stop.is_set():
-                frame = source.read()
-                if frame is None:
-                    break
-                for take in takes:
-                    if take is not None:
-                        take.see(frame)
-        except SourceError as error:
-            problem = str(error).removeprefix(str(clip.path)).lstrip(": ")  # whoever reads it sees the clip's name
-            return Outcome(clip, problem, [None] * len(takes))
-        finally:
-            if source is not None:
-                source.close()
+            with contextlib.closing(read_clip(clip.path)) as frames:
+                for frame in frames:
+                    for take in takes:
+                        if take is not None:
+                            take.see(frame)
+                    if stop.is_set():
+                        break
+        except (SourceError, OSError) as error:
+            problem = str(error).removeprefix(os.path.abspath(clip.path)).lstrip(": ")  # its name will stand before it
+            return Outcome(clip, one_line(problem), [None] * len(takes))
         return Outcome(clip, None, [None if take is None else take.answers() for take in takes])
 
 

@@ -85,12 +85,14 @@ def _labels(block: Sequence[Scores]) -> str:
     """Returns how often each label was told, and what it was taken for most often; of many labels the hardest."""
     rows = _by_label(block)
     shown = sorted(rows, key=lambda row: (_mean(row, block), row[0])) if len(rows) > MOST_LABELS else rows
-    lines = [["label, at the clip's end", "clips", *(each.contestant.name for each in block), *["taken for"] * (len(block) == 1)]]
+    head = ["label, at the clip's end", "clips", *(each.contestant.name for each in block)]
+    lines = [head + ["taken for"] * (len(block) == 1)]
     for title, places in shown[:MOST_LABELS]:
         clips = max(each.of_label(place).of for each, place in zip(block, places) if place is not None)
         lines.append([title, f"{clips:5}", *_cells(block, places)])
     left = len(rows) - MOST_LABELS
-    return grid(lines) + (f"... and {left} labels that are told more often; --json FILE has them all\n" if left > 0 else "")
+    rest = f"... and {left} labels that are told more often; --json FILE has them all\n"
+    return grid(lines) + (rest if left > 0 else "")
 
 
 def _by_label(block: Sequence[Scores]) -> list[tuple[str, list[int | None]]]:
@@ -109,9 +111,7 @@ def _mean(row: tuple[str, list[int | None]], block: Sequence[Scores]) -> float:
 
 
 def _cells(block: Sequence[Scores], places: Sequence[int | None]) -> list[str]:
-    cells = [
-        percent(None if place is None else each.of_label(place)) for each, place in zip(block, places)
-    ]
+    cells = [percent(None if place is None else each.of_label(place)) for each, place in zip(block, places)]
     if len(block) == 1:  # there is room
         wrong = [(answer, count) for true, answer, count in block[0].confused() if true == places[0]]
         cells += [f"{block[0].contestant.labels[answer]}: {count}" for answer, count in wrong[:1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import unicodedata
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _KEYS = {
     Phase.RECORDING: "space: pause after this   d: discard this   q: quit",
     Phase.DONE: "q: quit",
 }
+_REPLAY_KEYS = "space: go on   d: discard   q: quit"
 _PANEL_LIGHT = 0.25  # what a panel lets through of the picture under it
 _PLAIN, _STRONG = cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX
 _TRUETYPE = int(cv2.__version__.split(".")[0]) >= 5
@@ -70,7 +72,7 @@ def draw_scene(image: np.ndarray, collector: Collector, now: float, scene: Scene
         _draw_recording(canvas, collector, now)
     _draw_counts(canvas, collector)
     if scene.keys:
-        _draw_keys(canvas, "space: go on   d: discard   q: quit" if scene.replay else _KEYS[collector.phase])
+        canvas.footer(_REPLAY_KEYS if scene.replay else _KEYS[collector.phase])
     if scene.replay:
         canvas.tag(f"replay: {scene.replay}", _YELLOW)
     elif collector.away:
@@ -121,10 +123,6 @@ def _draw_review(canvas: _Canvas, collector: Collector, now: float, scene: Scene
         canvas.banner(lines, _WHITE)
 
 
-def _draw_keys(canvas: _Canvas, text: str) -> None:
-    canvas.footer(text)
-
-
 class _Canvas:
     """A picture and the sizes that suit it."""
 
@@ -142,7 +140,7 @@ class _Canvas:
         number_width = max(_width(number, _STRONG, self._scale) for _, number, _ in rows)
         most = max(line, round(_COUNTS_SHARE * self._width) - number_width - 4 * pad)
         name_width = min(most, max(_width(name, _STRONG, self._scale) for name in names))
-        step = line + pad // 2
+        step = line + 3 * pad // 4
         panel = self._panel(pad, pad, name_width + number_width + 4 * pad, len(rows) * step + pad)
         for row, (name, (_, number, current)) in enumerate(zip(names, rows)):
             baseline = pad // 2 + row * step + line
@@ -171,7 +169,7 @@ class _Canvas:
         scales = [(1.8 if row == 0 else 1.3) * self._scale for row in range(len(lines))]
         texts = [_printable(line) for line in lines]
         fitted = [_fit(text, room, _STRONG, scale) for text, scale in zip(texts, scales)]
-        heights = [_line_height(scale) + pad for _, scale in fitted]
+        heights = [_line_height(scale) + 5 * pad // 4 for _, scale in fitted]
         width = max(_width(text, _STRONG, scale) for text, scale in fitted) + 4 * pad
         top = (self._height - sum(heights) - pad) // 2
         panel = self._panel((self._width - width) // 2, top, width, sum(heights) + pad)
@@ -183,13 +181,14 @@ class _Canvas:
 
     def numeral(self, number: str, words: str) -> None:
         """Writes a number as large as the picture allows, and words under it."""
-        scale = 6 * self._scale
+        scale = 8 * self._scale
         line = _line_height(scale)
         left = (self._width - _width(number, _STRONG, scale)) // 2
         baseline = (self._height + line) // 2
-        for colour, more in ((_BLACK, 2.5), (_WHITE, 1.0)):
-            thickness = max(1, round(more * _thickness(scale) * (1 if _TRUETYPE else 1.2)))
-            cv2.putText(self._picture, number, (left, baseline), _STRONG, scale, colour, thickness, cv2.LINE_AA)
+        edge = max(1, self._pad // 3)
+        for right, down in (*itertools.product((-edge, edge), repeat=2), (0, 0)):
+            place, colour = (left + right, baseline + down), _BLACK if right else _WHITE
+            cv2.putText(self._picture, number, place, _STRONG, scale, colour, _thickness(scale), cv2.LINE_AA)
         pad, room = self._pad, self._width - 6 * self._pad
         text, words_scale = _fit(_printable(words), room, _STRONG, 1.3 * self._scale)
         width = _width(text, _STRONG, words_scale)
@@ -199,7 +198,7 @@ class _Canvas:
         _write(panel, text, (pad, pad + words_line), room, words_scale, _WHITE, _STRONG)
 
     def footer(self, text: str) -> None:
-        """Writes along the lower edge."""
+        """Writes along the lower edge, over all else."""
         pad, line = self._pad, self._line
         panel = self._panel(0, self._height - line - 2 * pad, self._width, line + 2 * pad)
         room = self._width - 4 * pad

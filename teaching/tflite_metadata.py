@@ -56,7 +56,7 @@ def describe(graph: Graph, name: str, description: str) -> bytes:
 def pack_labels(model: bytes, labels: bytes) -> bytes:
     """Returns a .tflite file with a label file in a ZIP behind it, stored as it is, not compressed."""
     file = io.BytesIO(model)
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(zipfile.ZipInfo(LABELS), labels)  # Dated 1980: the same model, the same file.
     return file.getvalue()
 

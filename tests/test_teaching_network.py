@@ -400,7 +400,7 @@ def test_averages_behind_the_classifier_stay(keep: bool, runtime: str) -> None:
     np.testing.assert_allclose(run(save(graph), frames, runtime), means @ weights.T + bias, atol=1e-5)
 
 
-def test_a_convolution_that_sees_neighbours_is_no_classifier() -> None:
+def test_what_mixes_places_or_classes_is_no_classifier() -> None:
     graph = averaging_graph(True)
     convolution = graph.operators[1]
     convolution.inputs[1] = constant(np.zeros((5, 3, 3, 3), np.float32))
@@ -410,6 +410,12 @@ def test_a_convolution_that_sees_neighbours_is_no_classifier() -> None:
     mixing.operators[2].inputs[1] = constant(np.array([1, 3], np.int32))  # Averages over the classes.
     with pytest.raises(NotUnderstood, match="MEAN"):
         find_classifier(mixing)
+    strung = averaging_graph(True)
+    places = strung.operators[1].outputs[0]
+    strung.operators[2:] = [Operator("RESHAPE", [places], [Tensor("logits", (1, 80), places.dtype)])]
+    strung.outputs["logits"] = strung.operators[2].outputs[0]  # 16 times 5 classes.
+    with pytest.raises(NotUnderstood, match="RESHAPE"):
+        find_classifier(strung)
 
 
 # The files.

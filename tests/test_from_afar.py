@@ -1,0 +1,126 @@
+"""The whole program with its web page and MQTT: three ways in, one set of facts."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import demo_program
+import pytest
+from live_program import running
+
+pytest.importorskip("starlette", reason="needs requirements-remote.txt")
+pytest.importorskip("uvicorn", reason="needs requirements-remote.txt")
+from broker import Broker, Listener  # noqa: E402
+
+
+class Web:
+    """Asks the page's API."""
+
+    def __init__(self, program) -> None:
+        lines: list[str] = []
+        self._reader = threading.Thread(target=lambda: lines.extend(program.process.stderr), daemon=True)
+        self._reader.start()
+        program.wait_for(lambda: any(line.startswith("web: ") for line in lines))
+        self.lines = lines
+        self.url = next(line[5:].strip() for line in lines if line.startswith("web: "))
+
+    def ask(self, path, settings=None):
+        data = None if settings is None else json.dumps(settings).encode()
+        request = urllib.request.Request(
+            self.url.split("?")[0].rstrip("/") + path,
+            data,
+            {"Content-Type": "application/json"} if data else {},
+            method="PATCH" if data else "GET",
+        )
+        with urllib.request.urlopen(request, timeout=demo_program.LIMIT) as answer:
+            return answer.read()
+
+
+@pytest.fixture
+def program(tmp_path):
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    flags = ("--serve", "127.0.0.1:0", "--mqtt", f"{broker.url}/house", "--mqtt-sensors", "squatting")
+    with running(tmp_path, *flags, "--clips", "clips", "--events", "events.db") as program:
+        program.broker = broker
+        yield program
+    broker.kill()
+
+
+def test_what_is_changed_in_one_way_is_seen_in_the_others(program):
+    web = Web(program)
+    heard = Listener(program.broker, "house/#")
+    try:
+        answer = json.loads(web.ask("/api/settings", {"top-k": 5}))
+        assert answer["top-k"] == 5
+        assert program.settings()["top-k"] == "5"
+        program.wait_for(lambda: json.loads(heard.last("house/test/settings") or "{}").get("top-k") == 5)
+
+        heard.say("house/test/set", json.dumps({"threshold": 0.25}))
+        program.wait_for(lambda: json.loads(web.ask("/api/settings"))["threshold"] == 0.25)
+        program.change("--event-min", 0.5)
+        assert json.loads(web.ask("/api/settings"))["event-min"] == 0.5
+        program.wait_for(lambda: json.loads(heard.last("house/test/settings"))["event-min"] == 0.5)
+
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            web.ask("/api/settings", {"record": "/tmp/out.mp4", "top-k": 7})
+        assert refused.value.code in (400, 422)
+        assert json.loads(web.ask("/api/settings"))["top-k"] == 5
+
+        # An event of the film reaches everybody.
+        program.wait_for(lambda: heard.last("house/test/events"))
+        event = json.loads(heard.last("house/test/events"))
+        program.wait_for(lambda: event["id"] in web.ask("/api/events").decode())
+        assert web.ask("/api/picture.jpg")[:2] == b"\xff\xd8"
+        assert b"movinet_steps_total" in web.ask("/metrics")
+    finally:
+        heard.close()
+
+
+def test_it_ends_within_two_seconds_with_everything_open(program):
+    web = Web(program)
+    watching = [urllib.request.urlopen(web.url.split("?")[0] + "api/stream.mjpg", timeout=60) for _ in range(3)]
+    assert all(stream.read(1000) for stream in watching)
+    start = time.monotonic()
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(demo_program.LIMIT) == 143
+    assert time.monotonic() - start < 10  # two seconds on an idle machine; the bound is against hanging
+
+
+def test_a_page_for_others_has_a_token_that_is_told_once(tmp_path):
+    with running(tmp_path, "--serve", "0.0.0.0:0") as program:
+        web = Web(program)
+        token = re.search(r"token=([\w-]{20,})", web.url).group(1)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            web.ask("/api/settings")
+        assert refused.value.code == 401
+        assert sum(token in line for line in web.lines) == 1
+
+
+def test_a_token_of_ones_own_is_never_told(tmp_path):
+    token = "correct-horse-battery-staple"
+    with running(tmp_path, "--serve", "0.0.0.0:0", "--token", token) as program:
+        web = Web(program)
+        assert not any(token in line for line in web.lines)
+
+
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        (("--serve", "nonsense:x"), 2),
+        (("--mqtt", "http://user:s3cret@house"), 2),
+        (("--mqtt", "mqtt://user:s3cret@house/a/#"), 2),
+    ],
+)
+def test_wrong_addresses_end_in_one_line(tmp_path, flags, status):
+    ended, _, errors = demo_program.finish(
+        demo_program.start("--source", "demo", "--display", "none", *flags, folder=tmp_path)
+    )
+    assert ended == status and errors.count("\n") == 1 and "s3cret" not in errors
