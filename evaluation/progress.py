@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -64,7 +65,8 @@ def _open_bar(total: int) -> Any:
         from tqdm import tqdm  # type: ignore[import-untyped]
     except ImportError:
         return None
-    return tqdm(total=total, unit="clip", leave=False, dynamic_ncols=True, smoothing=0.1)
+    columns, rows = shutil.get_terminal_size()  # tqdm itself shows nothing on a serial console, whose size nobody knows
+    return tqdm(total=total, unit=" clips", leave=False, ncols=columns, nrows=rows, smoothing=0.1)
 
 
 def _in_words(seconds: float) -> str:

@@ -144,6 +144,10 @@ def open_source(
     """
     from sources.turned import turn  # here, since it imports from this file
 
+    try:
+        uri.encode()
+    except UnicodeEncodeError:  # OpenCV would crash
+        raise SourceError(f"source {uri!r}: its name is not UTF-8; rename it") from None
     kind, address = _parse(uri)
     module, _, opener = _OPENERS[kind].partition(":")
     options = Options(loop, width, height, fps, read_timeout, demo_seed, rotate, lores, max_exposure)

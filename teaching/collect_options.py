@@ -74,7 +74,7 @@ def _add_clips(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--seconds",
-        type=Number(float, 0.5, 60, "seconds"),
+        type=Number(float, 1, 60, "seconds"),
         default=3.0,
         metavar="SECONDS",
         help="length of a clip (default: %(default)g)",

@@ -89,7 +89,7 @@ def fit_strengths(
     mean = np.average(features, axis=0, weights=weights)
     centred = features - mean
     deviation = np.sqrt(np.average(centred**2, axis=0, weights=weights))
-    deviation[deviation < 1e-6 * deviation.max()] = np.inf  # what never changes says nothing
+    deviation[deviation <= 1e-6 * deviation.max()] = np.inf  # what never changes says nothing
     standard = centred / deviation
     components = _components(standard * np.sqrt(weights / weights.sum())[:, None])
     scores = standard @ components.T
@@ -115,4 +115,4 @@ def _components(rows: np.ndarray) -> np.ndarray:
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     count = 1 + int(np.searchsorted(np.cumsum(values), _VARIANCE * values.sum()))
     axes = rows.T @ vectors[:, :count] if small else vectors[:, :count]
-    return np.asarray((axes / np.linalg.norm(axes, axis=0)).T)
+    return np.asarray((axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-300)).T)

@@ -28,10 +28,11 @@ def pixels_of(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 def scores_of(models: int, labels: int, name: str = "label") -> list[Scores]:
     names = [f"{name} {number}" for number in range(labels)]
+    truth = {each: place for place, each in enumerate(names)}
     contestants = [
-        Contestant(f"model {number}", Path(f"{number}.tflite"), 5.0, names, {n: p for p, n in enumerate(names)}, None, "r")
+        Contestant(f"model {number}", Path(f"{number}.tflite"), 5.0, names, truth, None, "runtime")
         for number in range(models)
-    ]  # fmt: skip
+    ]
     stream = []
     for place, label in enumerate(names * 2):
         true = place % labels

@@ -544,3 +544,10 @@ def test_a_live_source_that_ends_is_given_up_after_the_timeout(tmp_path):
         source.read()
     source.close()
     source.close()
+
+
+def test_a_name_that_is_not_utf8_ends_in_a_line(tmp_path):
+    name = os.fsdecode(bytes(tmp_path) + b"/w\xe4ving.avi")
+    Path(name).write_bytes(b"")
+    with pytest.raises(SourceError, match="not UTF-8"):
+        open_source(name)

@@ -1,0 +1,98 @@
+"""Labels as names of folders."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from errors import UserError
+from teaching.clip_store import ClipStore
+from teaching.label_folders import check_label, folder_name, label_of
+
+ANY = st.text(min_size=1, max_size=40)
+TRICKY = st.text(alphabet="%./\\ 0123456789ABCDEFabc?:*<>|\"'\t\n\0äß🤸\u2028", min_size=1, max_size=12)
+
+
+@given(st.one_of(ANY, TRICKY))
+@example("..")
+@example("../../etc")
+@example("%2F")
+@example("%%2F/")
+@example("100%")
+@example("on/off")
+def test_any_label_is_one_visible_folder_and_comes_back(label):
+    name = folder_name(label)
+
+    assert label_of(name) == label
+    assert not set(name) & set('/\\:*?"<>|\0\r\n\t')
+    assert name not in ("", ".", "..")
+    assert not name.startswith(".") and name == name.strip() and not name.endswith(".")
+    assert os.path.basename(name) == name
+
+
+@given(st.one_of(ANY, TRICKY), st.one_of(ANY, TRICKY))
+def test_two_labels_never_share_a_folder(one, other):
+    assert (folder_name(one) == folder_name(other)) == (one == other)
+
+
+@given(st.one_of(ANY, TRICKY))
+def test_every_name_that_somebody_gave_a_folder_is_a_label(name):
+    assert label_of(name)
+
+
+@pytest.mark.parametrize("label", ["waving", "tai chi", "trinken, essen", "Grüße", "太極拳", "50% off", "rock'n'roll"])
+def test_ordinary_labels_stay_as_they_are(label):
+    assert folder_name(label) == label == label_of(label)
+
+
+def test_a_label_is_cleaned_of_what_nobody_sees():
+    assert check_label("  tai chi ") == "tai chi"
+    assert check_label(unicodedata.normalize("NFD", "Grüße")) == "Grüße"
+
+
+@pytest.mark.parametrize("label", ["", "  ", "a\nb", "a\0b", "a\u2028b", "x" * 300, "/" * 80, "w\udce4ving"])
+def test_a_label_that_no_label_file_can_hold_is_refused_in_one_line(label):
+    with pytest.raises(UserError) as caught:
+        check_label(label)
+
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 150
+
+
+@given(st.one_of(ANY, TRICKY))
+def test_what_is_accepted_is_a_line_of_a_label_file(text):
+    try:
+        label = check_label(text)
+    except UserError:
+        return
+
+    assert label == label.strip()
+    assert label.splitlines() == [label]
+    assert len(os.fsencode(folder_name(label))) < 255
+
+
+def test_a_folder_made_by_hand_is_found_for_its_label(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "Grüße")
+    (tmp_path / decomposed).mkdir()
+    (tmp_path / decomposed / "1.mp4").write_bytes(b"x")
+    (tmp_path / "what?").mkdir()
+    (tmp_path / "what?" / "1.mp4").write_bytes(b"x")
+
+    with ClipStore(tmp_path) as store:
+        assert store.open() == []
+        assert store.counts() == {"Grüße": 1, "what?": 1}
+        store.begin("what?", 30).drop()
+
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_labels_that_differ_in_case_only_are_refused(tmp_path):
+    (tmp_path / "Waving").mkdir()
+
+    ClipStore(tmp_path).check("Waving")
+    with pytest.raises(UserError, match="'Waving'"):
+        ClipStore(tmp_path).check("waving")
