@@ -54,7 +54,7 @@ def _summary(block: Sequence[Scores]) -> str:
     ]
     if any(map(_published, block)):
         rows.append(row("  published top-1, Kinetics-600", _published))
-    if block[0].streamed is not None:
+    if any(each.streamed is not None and each.streamed.at_end.of for each in block):
         rows += [["each clip after another one, never reset"], *_course([each.streamed for each in block])]
     return grid(rows)
 

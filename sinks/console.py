@@ -94,7 +94,7 @@ def _labels(prediction: Prediction) -> str:
         return "no action"
     line = ""
     for category in prediction.top:
-        percent = f" {category.probability:4.0%}".replace("%", " %")
+        percent = " <1 %" if category.probability < 0.005 else f" {category.probability:4.0%}".replace("%", " %")
         if not line:
             room = _LABELS_WIDTH - len(percent)
             label = category.label if len(category.label) <= room else category.label[: room - 1] + "…"

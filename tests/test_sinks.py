@@ -210,6 +210,11 @@ def test_console_without_labels():
     assert "no prediction yet" in lines[0] and "no action" in lines[1]
 
 
+def test_console_calls_nothing_nought_that_is_not():
+    (line,) = console_lines([(0.0, [prediction(1, ("carving ice", 0.6), ("ice fishing", 0.004))])])
+    assert "carving ice  60 %" in line and "ice fishing <1 %" in line
+
+
 def test_console_of_a_short_run():
     assert "carving ice  94 %" in console_lines([(0.0, [prediction(1, ("carving ice", 0.94))])])[0]
     assert console_lines([(0.0, [])]) == []
