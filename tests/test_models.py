@@ -461,6 +461,7 @@ def sparse_member(size: int) -> bytes:
         (b"\x1f\x8b", "damaged"),
         (b"\x1f\x8b" + DATA, "damaged"),
     ],
+    ids=lambda value: "archive" if isinstance(value, bytes) else value,  # the bytes hold the time of day
 )
 def test_an_archive_with_anything_but_one_model_is_refused(tmp_path, archive, reason):
     with serving(a=whole(archive)) as server:
