@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from credentials import public_name
 from errors import UserError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def tls_context(address: Address, ca: str | None) -> ssl.SSLContext | None:
         if ca:
             raise UserError(f"--mqtt-ca {ca}: {address} is not encrypted; write mqtts://")
         return None
+    import ssl  # 10 ms that only TLS is worth
+
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
