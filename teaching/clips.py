@@ -18,6 +18,7 @@ from typing import Generator, Iterator
 from errors import SourceError, UserError
 from sources import Frame, open_source
 from sources.images import SUFFIXES
+from teaching.label_folders import label_of
 
 _BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 _EXAMPLE = "{0}/waving/1.mp4, {0}/background/1.mp4"
@@ -180,7 +181,7 @@ def _label(path: Path, others: dict[str, list[Path]]) -> str:
     Raises:
         UserError: It can't be a line of a label file, or differs from another one only in upper and lower case.
     """
-    label = unicodedata.normalize("NFC", path.name)
+    label = unicodedata.normalize("NFC", label_of(path.name))
     if label != label.strip() or any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in label):
         raise UserError(
             f"the folder {path.name!r} can't be a label: it begins or ends with a space, or has a line break, a "
