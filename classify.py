@@ -108,6 +108,7 @@ class CaptureLoop:
             "r": self._reset,
             "s": self._take_snapshot,
             "f": self._toggle_fullscreen,
+            "t": self._toggle_strip,
             "h": self._toggle_help,
         }
 
@@ -196,7 +197,10 @@ class CaptureLoop:
         predictions: list[Prediction] = []
         if view is not None:
             predictions, view.pending = view.pending, []
-        self._give(sinks, lambda sink: sink.write(picture, timestamp, predictions))
+        frame = picture if view is None or view.frame is None else view.plain()
+        self._give(
+            sinks, lambda sink: sink.write(frame if hasattr(sink, "wants_frames") else picture, timestamp, predictions)
+        )
 
     def _give(self, sinks: list[Sink], give: Callable[[Sink], None]) -> None:
         """Gives each of the sinks something; drops the one that can take no more."""
@@ -261,6 +265,11 @@ class CaptureLoop:
     def _toggle_fullscreen(self) -> None:
         if self._window is not None:
             self._window.toggle_fullscreen()
+
+    def _toggle_strip(self) -> None:
+        shown = not self._session.views[0].status.strip
+        for view in self._session.views:
+            view.status.strip = shown
 
     def _toggle_help(self) -> None:
         status = self._session.views[0].status

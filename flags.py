@@ -117,6 +117,16 @@ def size(text: str) -> int:
     return int(found)
 
 
+def timeline(text: str) -> str:
+    """Checks the name of a timeline."""
+    from sinks.timeline import check_path
+
+    try:
+        return check_path(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def day(text: str) -> date:
     """Converts a day, 2026-11-21."""
     try:

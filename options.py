@@ -8,7 +8,7 @@ from typing import Sequence
 
 from config import read_config
 from errors import UserError
-from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, limit, size, threads
+from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, limit, size, threads, timeline
 from remote.mqtt_address import parse_url
 from runtime import RUNTIMES
 from sinks.viewer import CHOICES
@@ -205,6 +205,11 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--record-limit", type=OrOff(limit), metavar="LIMIT",
         help="end the recording at 10min, 90s, 500MB, 2GB (default: no limit)",
+    )
+    group.add_argument(
+        "--timeline", type=timeline, metavar="FILE",
+        help="what the model saw over the whole run: a picture (.png, .svg), or a film of the video beside its chart "
+        "(.mp4, .gif)",
     )
     group.add_argument("--jsonl", metavar="FILE", help="append a line of JSON per prediction; - is standard output")
     group.add_argument(

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Sequence
 import cv2
 import numpy as np
 
+from timeline.strip import draw_strip, strip_height
+
 if TYPE_CHECKING:
+    from timeline.colours import Looks
+    from timeline.history import History
     from video_classifier import Category, Prediction
 
 KEYS = (
@@ -19,6 +23,7 @@ KEYS = (
     ("r", "reset"),
     ("s", "snapshot"),
     ("f", "full screen"),
+    ("t", "timeline"),
     ("h", "help"),
 )
 
@@ -54,6 +59,7 @@ class Status:
         truth: The true label, where the source knows it; shown small in a corner.
         source: The source's name, where there are several.
         pace: Why the model gets fewer frames than it should: "hot: 3 fps".
+        strip: The chart of the last minute is shown.
         no_signal: Seconds for which the camera has given no picture; 0 while it does.
     """
 
@@ -68,6 +74,7 @@ class Status:
     source: str = ""
     pace: str = ""
     no_signal: float = 0.0
+    strip: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,11 @@ class _Style:
 
 
 def draw_overlay(
-    image: np.ndarray, prediction: Prediction | None, status: Status, box: tuple[int, int, int, int]
+    image: np.ndarray,
+    prediction: Prediction | None,
+    status: Status,
+    box: tuple[int, int, int, int],
+    recent: tuple[History, Looks] | None = None,
 ) -> np.ndarray:
     """Draws the overlay on a copy of a frame.
 
@@ -95,6 +106,7 @@ def draw_overlay(
         prediction: The latest one; None before the first.
         status: Rates, marks and messages.
         box: Left, top, width and height in pixels of the part of the image that the model sees.
+        recent: What the chart of the last minute shows, and in which colours.
 
     Returns:
         uint8 [H, W, 3] BGR.
@@ -103,6 +115,10 @@ def draw_overlay(
     height, width = picture.shape[:2]
     style = _style(min(height, width))
     top = _draw_status(picture, style, _status_texts(prediction, status), _marks(status))
+    if status.strip and recent is not None:
+        rows = strip_height(height)
+        draw_strip(picture, *recent, (style.pad, top, width - 2 * style.pad, rows))
+        top += rows + style.pad
     bottom = height - style.pad
     # On a small picture the help takes the place of the predictions.
     if not status.help or bottom - top > 2 * len(KEYS) * (style.line + style.pad):

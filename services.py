@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Sequence
 
 from errors import OutputError
@@ -12,6 +13,7 @@ from events import Event, EventSink
 from events.rules import Rules, read_overrides
 from remote.instance import Instance
 from sinks import Sink
+from timeline.colours import Looks
 from utils import say
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Services:
 
     Attributes:
         ended: Events that have ended so far.
+        looks: Which colour each label has, everywhere.
 
     Raises:
         UserError: One of them can't be opened.
@@ -36,6 +39,7 @@ class Services:
 
     def __init__(self, options: Namespace | None = None, instance: Instance | None = None) -> None:
         self.ended = 0
+        self.looks = Looks()
         self._clips: Any = None
         self._sinks: list[EventSink] = []
         self._remotes: list[Any] = []  # they give each source a sink of its own, and take events
@@ -59,18 +63,21 @@ class Services:
         """
         overrides = read_overrides(options.event_rules, labels)
         rules = Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
-        return rules if self._clips is not None or self._sinks or self._remotes else None
+        return rules if self._clips is not None or self._sinks or self._remotes or options.timeline else None
 
     def sinks(self, source: str) -> list[Sink]:
         """Opens a source's own outputs."""
         return [remote.sink(source) for remote in self._remotes]
 
-    def finder(self, source: str, options: Namespace, longest: float, patient: bool) -> EventFinder:
+    def finder(
+        self, source: str, options: Namespace, longest: float, patient: bool, timeline: EventSink | None
+    ) -> EventFinder:
         """Opens what finds a source's events.
 
         Args:
             source: Its name.
             options: Those in force.
+            timeline: The source's own, which is told of them first.
             longest: Seconds that any label's action must last to count.
             patient: Whether the source waits for the clips to be written: a file read as fast as possible.
         """
@@ -81,7 +88,7 @@ class Services:
             from events.clips import ClipRecorder
 
             clips = ClipRecorder(self._clips, pre_roll=options.pre_roll, notice=longest + _NOTICE, patient=patient)
-        return EventFinder(source, self._tell, clips)
+        return EventFinder(source, partial(self._tell, timeline), clips)
 
     def _open(self, options: Namespace, instance: Instance, stack: contextlib.ExitStack) -> None:
         if options.clips is not None:
@@ -116,7 +123,9 @@ class Services:
             say(f"web: {server.url}")
         return server
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, timeline: EventSink | None, event: Event) -> None:
+        if timeline is not None:
+            timeline.event(event)
         self.ended += not event.ongoing
         for remote in self._remotes:
             remote.event(event)
@@ -126,6 +135,6 @@ class Services:
             except OutputError as error:
                 sink.close()
                 self._sinks.remove(sink)
-                if self._clips is None and not self._sinks and not self._remotes:
+                if self._clips is None and not self._sinks and not self._remotes and timeline is None:
                     raise  # nobody is left to find events for
                 say(f"classify.py: {error}")

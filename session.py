@@ -229,11 +229,15 @@ class Session:
             pace = open_pace(change.fps, source, classifier, len(sources), self._cooling, options)
             view = open_view(source, classifier, pace, worker, options, self._running)
             view.name = view.status.source = name if len(sources) > 1 else ""
+            view.looks = self._services.looks
             sinks = [*open_sinks(options, name, self._window, view.name), *self._services.sinks(name)]
+            if options.timeline is not None:
+                view.timeline = _open_timeline(options.timeline, source, name, view)
+                sinks.insert(0, view.timeline)  # closed last: what it prints comes after the console's line
             if change.rules is not None:
                 longest = max(change.rules.of(label).minimum for label in classifier.labels)
                 patient = not source.live and self._window is None
-                view.events = self._services.finder(name, options, longest, patient)
+                view.events = self._services.finder(name, options, longest, patient, view.timeline)
                 sinks.append(view.events)
             view.sinks = [self._running.enter_context(contextlib.closing(sink)) for sink in sinks]
             self.views.append(view)
@@ -253,8 +257,17 @@ class Session:
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:
             view.pipeline.pace = open_pace(self.fps, source, classifier, len(self._sources), self._cooling, options)
+        view.history.follow(classifier.labels, selection.candidates)
+        if view.timeline is not None:
+            view.timeline.follow(classifier.labels, selection.candidates)
         if view.events is not None and change.rules is not None:
             view.events.follow(classifier.labels, selection.candidates, change.rules)
+
+
+def _open_timeline(path: str, source: Source, name: str, view: View) -> Any:
+    from sinks.timeline import open_timeline  # it needs packages that nothing else does
+
+    return open_timeline(path, name, live=source.live, fps=source.fps, looks=view.looks, name=view.name)
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +13,8 @@ from pipeline import Pipeline, Update
 from score import Score
 from sinks import Sink
 from sources import Frame
+from timeline.colours import Looks
+from timeline.strip import recent_history
 from utils import fit_box
 from video_classifier import Prediction
 
@@ -44,6 +46,9 @@ class View:
         ended: Whether nothing more comes from the source.
         status: What the overlay says of the program.
         frame: The newest one; None before the first.
+        timeline: The picture or film of its run, one of its sinks; None without.
+        history: The last minute's predictions, for the chart on the picture.
+        looks: Which colour each label has.
         prediction: The latest one; None before the first.
         pending: Predictions that no sink has been given yet.
         frames: Frames taken so far.
@@ -79,12 +84,17 @@ class View:
         self._outage = outage
         self.ended = False
         self.events: EventFinder | None = None
+        self.timeline: Any = None
+        self.history = recent_history()
+        self.looks = Looks()
         self.prediction: Prediction | None = None
 
     def take(self, update: Update) -> bool:
         """Takes what is new; returns whether there is a new frame."""
         for prediction in update.predictions:
             self.prediction = prediction
+            self.looks.notice(prediction)
+            self.history.add(prediction)
             self.pending.append(prediction)
             self.steps += 1
             self.step_times.append(prediction.step_time)
@@ -110,8 +120,15 @@ class View:
         status.warming_up = prediction is None or prediction.step < status.wanted_fps
         status.pace = self.pipeline.note
         status.truth = self.truth(self.frame.timestamp) if self.truth is not None else ""
-        image = cv2.flip(self.frame.image, 1) if self.mirror else self.frame.image
-        return draw_overlay(image, prediction, status, fit_box(image.shape[0], image.shape[1], self.fit))
+        image = self.plain()
+        return draw_overlay(
+            image, prediction, status, fit_box(image.shape[0], image.shape[1], self.fit), (self.history, self.looks)
+        )
+
+    def plain(self) -> np.ndarray:
+        """Returns the newest frame without the overlay, uint8 [H, W, 3] BGR; there must be one."""
+        assert self.frame is not None
+        return cv2.flip(self.frame.image, 1) if self.mirror else self.frame.image
 
     def reset(self) -> None:
         """Forgets the stream."""

@@ -13,7 +13,8 @@ class Sink(Protocol):
     """What every kind of sink offers. Called from the main thread only.
 
     Attributes:
-        wants_pictures: Whether `write` needs its picture now; where nobody needs it, none is drawn.
+        wants_pictures: Whether `write` needs its picture now; where nobody needs it, none is drawn. A sink that has an
+            attribute `wants_frames` is given the frame as the source gave it instead.
     """
 
     @property

@@ -14,7 +14,7 @@ from utils import fit_frame
 if TYPE_CHECKING:
     from video_classifier import Prediction
 
-_KEYS = {"q": "quit", "\x1b": "quit", " ": "space", **{letter: letter for letter in "dfhnprs"}}
+_KEYS = {"q": "quit", "\x1b": "quit", " ": "space", **{letter: letter for letter in "dfhnprst"}}
 _SMALLEST_HEIGHT = 480  # pixels; smaller pictures are enlarged to be readable at arm's length
 _SCREEN_SHARE = 0.85  # leaves room for the desktop's panel and the window's title
 _USUAL_SCREEN = (1280, 720)

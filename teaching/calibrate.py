@@ -11,6 +11,10 @@ from typing import Callable
 
 import numpy as np
 
+OLD_SHARE = 0.05
+"""Probability that old classes are left with, all together, where new ones are shown. The clips alone would have it 0,
+since they show no old class; the camera will."""
+
 _BINS = 10
 
 
@@ -41,39 +45,29 @@ def log_sum(logits: np.ndarray) -> np.ndarray:
     return np.asarray(largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)))
 
 
-def pseudo_count(clips: int) -> float:
-    """Returns the probability that is to be expected of what none of so many clips showed: 1 / (clips + 2), Laplace."""
-    return 1 / (clips + 2)
-
-
-def choose_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, clips: int) -> tuple[float, float]:
+def choose_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Finds the temperature whose probabilities fit the truth best, in negative log likelihood.
 
-    The truth is taken to be uncertain by pseudo_count(clips): where all answers are right, nothing else would keep the
-    confidence from going to 1.
+    At least 1: where all answers are right, any more confidence would fit better, but some dozens of clips don't prove
+    it.
 
     Args:
         logits: float [n, classes] of rows that were held out.
         labels: int [n], their true classes.
         weights: float [n].
-        clips: Number of clips that the rows are of.
 
     Returns:
         The temperature, and the mean negative log likelihood at it.
     """
-    doubt = pseudo_count(clips)
-    rows = np.arange(len(labels))
-    wanted = (1 - doubt) * logits[rows, labels] + doubt * logits.mean(axis=1)
+    true = logits[np.arange(len(labels)), labels]
     share = weights / weights.sum()
 
     def slope(sharpness: float) -> float:
         """The derivative by the inverse of the temperature, in which the likelihood is convex."""
-        mean = (softmax_rows(logits * sharpness) * logits).sum(axis=1)
-        return float(share @ (mean - wanted))
+        return float(share @ ((softmax_rows(logits * sharpness) * logits).sum(axis=1) - true))
 
-    sharpness = np.exp(_root(lambda exponent: slope(np.exp(exponent)), np.log(1e-3), np.log(1e3)))
-    loss = share @ (log_sum(logits * sharpness) - wanted * sharpness)
-    return float(1 / sharpness), float(loss)
+    sharpness = _root(slope, 0.0, 1.0)
+    return 1 / sharpness, float(share @ (log_sum(logits * sharpness) - true * sharpness))
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> list[Bin]:
@@ -109,29 +103,24 @@ def calibration_error(bins: list[Bin]) -> float:
     return sum(each.share * abs(each.confidence - each.right) for each in bins)
 
 
-def choose_offset(old: np.ndarray, new: np.ndarray, weights: np.ndarray, clips: int) -> float:
-    """Finds what is to be added to the new classes' logits so that they can stand beside the old ones.
+def choose_offset(old: np.ndarray, new: np.ndarray, weights: np.ndarray) -> float:
+    """Finds what is to be added to the new classes' logits so that they stand beside the old ones.
 
-    Among the new classes alone, and among the old ones alone, probabilities compare already; the offset g decides
-    between the groups. Of clips that show new classes only, an old class is right on none; so with so many clips the
-    probability of all old classes together should be pseudo_count(clips) on average:
-
-        mean of sigmoid(log_sum(old) - log_sum(new) - g) = 1 / (clips + 2).
+    With the offset g, the probability of all old classes together is OLD_SHARE on average where new ones are shown:
+    the mean of sigmoid(log_sum(old) - log_sum(new) - g).
 
     Args:
         old: float [n, old classes], logits of held-out rows, all of which show new classes.
-        new: float [n, new classes], likewise, with the temperature applied.
+        new: float [n, new classes], likewise.
         weights: float [n].
-        clips: Number of clips that the rows are of.
     """
     gap = log_sum(old) - log_sum(new)
     share = weights / weights.sum()
-    wanted = pseudo_count(clips)
 
-    def excess(offset: float) -> float:
-        return float(share @ (0.5 * (1 + np.tanh((gap - offset) / 2)))) - wanted
+    def lacking(offset: float) -> float:
+        return OLD_SHARE - float(share @ (0.5 * (1 + np.tanh((gap - offset) / 2))))
 
-    return _root(lambda offset: -excess(offset), float(gap.min()) - 50, float(gap.max()) + 50)
+    return _root(lacking, float(gap.min()) - 50, float(gap.max()) + 50)
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

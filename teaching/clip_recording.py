@@ -17,7 +17,7 @@ from sinks.video_file import VideoFile
 from teaching.clips import one_line, read_clip
 from teaching.collect import LEAST
 
-PART = re.compile(r"\.(\d{8}-\d{6})\.part(-\d+)?\.mp4")
+PART = re.compile(r"\.(\d{8}-\d{6}\.\d{3})\.part(-\d+)?\.mp4")
 """The name of a clip that is being recorded."""
 
 _ROUNDING = 0.01  # seconds
@@ -35,7 +35,8 @@ class Recording:
     """
 
     def __init__(self, folder: Path, fps: float | None) -> None:
-        self._video = VideoFile(folder / f".{datetime.now():%Y%m%d-%H%M%S}.part.mp4", fps)
+        name = f"{datetime.now():%Y%m%d-%H%M%S.%f}"[:-3]  # to a millisecond: sorted by name is sorted by time
+        self._video = VideoFile(folder / f".{name}.part.mp4", fps)
         self.frames = 0
 
     def add(self, picture: np.ndarray, timestamp: float) -> None:
@@ -102,7 +103,7 @@ def _publish(part: Path) -> Path:
 def rename(path: Path, target: Path) -> Path:
     """Gives a file or folder a name, or the next free one like it; returns which."""
     for number in itertools.count():
-        name = target.with_name(f"{target.stem}-{number}{target.suffix}") if number else target
+        name = target.with_name(f"{target.stem}_{number}{target.suffix}") if number else target
         if _take_name(path, name):
             break
     _sync(name.parent)

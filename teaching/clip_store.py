@@ -1,7 +1,7 @@
 """The folder that clips are collected in: each appears whole, under a name of its own, and none is ever deleted.
 
-clips/waving/20261121-141530.mp4
-clips/waving/.20261121-141541.part.mp4     being recorded; what a crash leaves is kept at the next start
+clips/waving/20261121-141530.123.mp4
+clips/waving/.20261121-141541.456.part.mp4     being recorded; what a crash leaves is kept at the next start
 clips/.discarded/waving/...                what the user didn't want
 """
 

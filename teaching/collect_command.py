@@ -93,10 +93,11 @@ def _record(
         stack.enter_context(keep_awake())
     source = wait_for(lambda: _open(options, shown=window is not None))
     say(f"source: {source.name}")
+    feed = stack.enter_context(Feed(source))
     loop = CollectLoop(
         _collector(options, counts, source, shown=window is not None),
         store,
-        stack.enter_context(Feed(source)),
+        feed,
         signals.stop,
         live=source.live,
         fps=source.fps,
@@ -105,8 +106,10 @@ def _record(
     )
     signals.deferred = True
     loop.run()
-    if not source.live and not loop.kept:
-        raise SourceError(f"{source.name} is too short for a clip; give fewer --seconds, or --countdown 0")
+    if feed.ended:
+        if not loop.kept:
+            raise SourceError(f"{source.name} is too short for a clip; give fewer --seconds, or --countdown 0")
+        say(f"{source.name} has ended")
 
 
 def _open(options: Namespace, shown: bool) -> Source:

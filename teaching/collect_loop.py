@@ -255,9 +255,9 @@ class _Terminal:
         if not self._live or state == self._state:
             return
         before, self._state = self._state, state
+        if phase in (Phase.COUNTDOWN, Phase.RECORDING) and not self._begun:
+            self._write(f"{label}, clip {collector.counts[label] + 1} of {collector.clips}:")
         if phase is Phase.COUNTDOWN:
-            if not self._begun:
-                self._write(f"{label}, clip {collector.counts[label] + 1} of {collector.clips}:")
             self._write(f" {seconds}")
         elif phase is Phase.RECORDING and before[:1] != (phase,):
             self._write(f" recording ...{self._bell} ")

@@ -19,7 +19,7 @@ examples:
   python train.py collect --label waving --source dance.mp4 --display none --countdown 0
       cuts a video into clips
   python train.py collect --list
-  python train.py collect --discard clips/waving/20261121-141530.mp4
+  python train.py collect --discard clips/waving/20261121-141530.123.mp4
       moves a clip to clips/.discarded/
 
 Keys in the window: space records the next clip or pauses, r or p replays the last

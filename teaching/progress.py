@@ -46,11 +46,11 @@ def _lines(items: Sequence[T], task: str, unit: str, period: float) -> Iterator[
         now = time.monotonic()
         if done and now - told >= period:
             told = now
-            say(f"{task}: {done} of {len(items)} {unit}, {_left((now - start) / done * (len(items) - done))}")
+            say(f"{task}: {done} of {len(items)} {unit}, {time_left((now - start) / done * (len(items) - done))}")
         yield item
 
 
-def _left(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """Returns "about 40 s left", with no more digits than an estimate deserves."""
     if seconds < 10:
         return "some seconds left"

@@ -45,10 +45,11 @@ def advice(counts: Mapping[str, int], root: str, background: bool) -> str:
     """
     data = shlex.quote(root)
     lines = []
-    few = [label for label, count in counts.items() if count < _FEW]
+    missing = background and not counts.get(BACKGROUND)
+    few = [label for label, count in counts.items() if count < _FEW and not (missing and label == BACKGROUND)]
     if few:
         lines.append(f"better record {_FEW} clips or more of: {', '.join(few)}")
-    if background and not counts.get(BACKGROUND):
+    if missing:
         lines.append(
             f"no {BACKGROUND} yet (nobody there, nothing happening): without it everything is called one of your "
             f"actions; python train.py collect --label {BACKGROUND} --data {data}"

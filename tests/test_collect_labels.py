@@ -39,9 +39,9 @@ def test_two_labels_never_share_a_folder(one, other):
     assert (folder_name(one) == folder_name(other)) == (one == other)
 
 
-@given(st.one_of(ANY, TRICKY))
-def test_every_name_that_somebody_gave_a_folder_is_a_label(name):
-    assert label_of(name)
+@pytest.mark.parametrize("name", ["%41", "100%25", "%FF", "%2", "50%20 off", "a%2fb"])
+def test_a_name_that_somebody_else_gave_a_folder_is_the_label_as_it_is(name):
+    assert label_of(name) == name
 
 
 @pytest.mark.parametrize("label", ["waving", "tai chi", "trinken, essen", "Grüße", "太極拳", "50% off", "rock'n'roll"])
