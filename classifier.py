@@ -36,11 +36,18 @@ class Category:
         label: Its name.
         probability: 0..1; over all classes, also where some are filtered out.
         index: Its place among the logits.
+        translation: Its name in another language; "" where there is none.
     """
 
     label: str
     probability: float
     index: int
+    translation: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name to show to people."""
+        return self.translation or self.label
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +94,7 @@ class Prediction:
             "top": [
                 {
                     "label": category.label,
+                    **({"shown": category.shown} if category.translation else {}),
                     "probability": _finite(category.probability, 6),
                     "index": int(category.index),
                 }
@@ -110,7 +118,8 @@ class Classifier:
         input_size: The model's (height, width) in pixels.
         runtime: What runs the model.
         threads: Threads for the kernels.
-        fit: As given. Like the next one, it may be replaced between steps, by another thread too.
+        fit: As given. Like the next two, it may be replaced between steps, by another thread too.
+        translations: The class names in another language, in the order of the logits; None to show them as they are.
         selection: Which classes are in Prediction.top; made by select().
         memory: What bounds the model's memory, made by bounded_memory(); None without.
         notes: Lines that tell what was done with the model, for the user.
@@ -143,6 +152,7 @@ class Classifier:
         check("threads", good, threads, "1 or more, or auto")
         self.fit = fit
         self.labels = list(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels)
+        self.translations: list[str] | None = None
         self.notes: list[str] = []
         self._model = model
         self._labels_named = f"label file {labels}" if isinstance(labels, (str, os.PathLike)) else "the list of labels"
@@ -218,14 +228,14 @@ class Classifier:
 
     def _predict(self, logits: np.ndarray, timestamp: float | None, start: float) -> Prediction:
         """Returns what the next step's logits, float32 [classes], say; the step began at `start`."""
-        selection = self.selection
+        selection, translations = self.selection, self.translations
         self._steps += 1
         probabilities = softmax(logits)
         if math.isnan(probabilities[0]):  # One logit that is not a number makes all probabilities so.
             raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
         best = top_indices(probabilities, selection.candidates, selection.top_k)
         top = [
-            Category(self.labels[index], probability, index)
+            Category(self.labels[index], probability, index, translations[index] if translations else "")
             for index, probability in zip(best.tolist(), probabilities[best].tolist())
             if probability >= selection.threshold
         ]

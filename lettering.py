@@ -161,7 +161,7 @@ def open_lettering(lang: str, names: Sequence[str]) -> Lettering:
 def _open_faces(lang: str, letters: str) -> Lettering:
     what = f"labels in {NAMES[lang]}" if lang in _PACKAGE else "these labels"
     try:
-        import PIL.ImageFont  # noqa: F401
+        from PIL.ImageFont import Layout  # noqa: F401  (9.1 has it)
     except ImportError:
         raise PackageError(f"{what} need Pillow: ./setup.sh --extras lang") from None
     found = _find_font(lang, letters)
@@ -245,6 +245,8 @@ def _bold_of(path: Path, index: int, letters: str) -> Path | None:
 
 
 def _open(path: Path, em: int, index: int) -> FreeTypeFont:
-    from PIL.ImageFont import FreeTypeFont
+    from PIL.ImageFont import FreeTypeFont, Layout
 
-    return FreeTypeFont(str(path), em, index)  # truetype() would look for its name in all folders again
+    # truetype() would look for the name in all folders again. The other layout, which joins the letters of Arabic,
+    # reads tables of the font for every text: some ms each time, with Pillow 9 and the fonts of East Asia.
+    return FreeTypeFont(str(path), em, index, layout_engine=Layout.BASIC)

@@ -9,6 +9,7 @@ from typing import Sequence
 from config import read_config
 from errors import UserError
 from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, limit, size, threads, timeline
+from languages import LANGUAGES
 from remote.mqtt_address import parse_url
 from runtime import RUNTIMES
 from sinks.viewer import CHOICES
@@ -179,6 +180,11 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--threshold", type=_PROBABILITY, default=0.0, metavar="P",
         help="show labels from this probability on, 0 to 1 (default: 0)",
     )
+    group.add_argument(
+        "--lang", choices=("auto", *LANGUAGES), default="auto",
+        help="language of the labels that are shown; auto is the system's, from LC_ALL, LC_MESSAGES or LANG, or else "
+        "English (default: auto)",
+    )
     group.add_argument("--allow", nargs="*", metavar="LABEL", help="show these labels only (default: all)")
     group.add_argument("--deny", nargs="*", metavar="LABEL", help="never show these labels (default: none)")
 
@@ -258,8 +264,9 @@ def _add_events(group: argparse._ArgumentGroup) -> None:
 def _add_remote(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--serve", nargs="?", type=address, const=(DEFAULT_ADDRESS, DEFAULT_PORT), metavar="ADDRESS:PORT",
-        help=f"a web page with the live picture, events and settings (with no value: {DEFAULT_ADDRESS}:{DEFAULT_PORT}); an address "
-        "that others can reach wants a token; 0.0.0.0:8080 is all of this machine's",
+        help="a web page with the live picture, events and settings (with no value: "
+        f"{DEFAULT_ADDRESS}:{DEFAULT_PORT}); an address that others can reach wants a token; 0.0.0.0:8080 is all of "
+        "this machine's",
     )
     group.add_argument("--token", metavar="TOKEN", help="what the web page asks for (default: made and printed)")
     group.add_argument(

@@ -13,7 +13,9 @@ import numpy as np
 from timeline.strip import draw_strip, strip_height
 
 if TYPE_CHECKING:
+    from lettering import Face, Lettering
     from timeline.colours import Looks
+    from timeline.drawing import Names
     from timeline.history import History
     from video_classifier import Category, Prediction
 
@@ -97,7 +99,8 @@ def draw_overlay(
     prediction: Prediction | None,
     status: Status,
     box: tuple[int, int, int, int],
-    recent: tuple[History, Looks] | None = None,
+    recent: tuple[History, Looks, Names] | None = None,
+    lettering: Lettering | None = None,
 ) -> np.ndarray:
     """Draws the overlay on a copy of a frame.
 
@@ -106,7 +109,8 @@ def draw_overlay(
         prediction: The latest one; None before the first.
         status: Rates, marks and messages.
         box: Left, top, width and height in pixels of the part of the image that the model sees.
-        recent: What the chart of the last minute shows, and in which colours.
+        recent: What the chart of the last minute shows, in which colours, and by which names.
+        lettering: Draws the shown names; None for the labels themselves.
 
     Returns:
         uint8 [H, W, 3] BGR.
@@ -117,15 +121,16 @@ def draw_overlay(
     top = _draw_status(picture, style, _status_texts(prediction, status), _marks(status))
     if status.strip and recent is not None:
         rows = strip_height(height)
-        draw_strip(picture, *recent, (style.pad, top, width - 2 * style.pad, rows))
+        history, looks, names = recent
+        draw_strip(picture, history, looks, (style.pad, top, width - 2 * style.pad, rows), names)
         top += rows + style.pad
     bottom = height - style.pad
     # On a small picture the help takes the place of the predictions.
     if not status.help or bottom - top > 2 * len(KEYS) * (style.line + style.pad):
-        bottom = _draw_predictions(picture, style, prediction, top, bottom)
+        bottom = _draw_predictions(picture, style, prediction, top, bottom, lettering)
     _draw_box(picture, box, top, bottom)
     if status.truth:
-        _draw_truth(picture, style, status.truth, height - style.pad)
+        _draw_truth(picture, style, status.truth, height - style.pad, lettering)
     if status.help:
         _draw_help(picture, style, top, bottom)
     elif status.no_signal:
@@ -206,7 +211,14 @@ def _marks(status: Status) -> str:
     return "  |  ".join(marks)
 
 
-def _draw_predictions(picture: np.ndarray, style: _Style, prediction: Prediction | None, top: int, bottom: int) -> int:
+def _draw_predictions(
+    picture: np.ndarray,
+    style: _Style,
+    prediction: Prediction | None,
+    top: int,
+    bottom: int,
+    lettering: Lettering | None,
+) -> int:
     """Draws the rows above `bottom`, as many as fit below `top`; returns the first row of pixels they take."""
     row_height = style.line + style.bar + style.pad // 2
     rows = prediction.top[: max(0, (bottom - top - style.pad) // row_height)] if prediction else []
@@ -215,7 +227,7 @@ def _draw_predictions(picture: np.ndarray, style: _Style, prediction: Prediction
     panel = _open_panel(picture, style.pad, bottom - height, width, height)
     room = width - 2 * style.pad
     for row, category in enumerate(rows):
-        _draw_row(panel, style, category, style.pad // 2 + row * row_height, room, best=row == 0)
+        _draw_row(panel, style, category, style.pad // 2 + row * row_height, room, row == 0, lettering)
     if not rows:
         empty = ["no action above the threshold", "no action"] if prediction else ["waiting for the model", "waiting"]
         text = _first_fitting(empty, room, style.scale)
@@ -223,17 +235,18 @@ def _draw_predictions(picture: np.ndarray, style: _Style, prediction: Prediction
     return bottom - height - style.pad
 
 
-def _draw_truth(picture: np.ndarray, style: _Style, truth: str, bottom: int) -> None:
+def _draw_truth(picture: np.ndarray, style: _Style, truth: str, bottom: int, lettering: Lettering | None) -> None:
     """Writes the true label small into the right corner above `bottom`, if the predictions leave room for it."""
-    text, scale = f"truth: {_printable(truth)}", max(_SMALLEST_SCALE, 0.8 * style.scale)
-    width = _text_width(text, _PLAIN, scale)
+    font: Face | int = _PLAIN if lettering is None else lettering.regular
+    text, scale = f"truth: {_printable(truth, font)}", max(_SMALLEST_SCALE, 0.8 * style.scale)
+    width = _text_width(text, font, scale)
     predictions_right = 2 * style.pad + 27 * style.line
     left = picture.shape[1] - 3 * style.pad - width
     if left < predictions_right:
         return
-    height = style.line + style.pad // 2
+    height = style.line + style.pad
     panel = _open_panel(picture, left, bottom - height, width + 2 * style.pad, height)
-    _write(panel, text, style.pad, style.pad // 4 + style.ascent, width, scale, _LIGHT)
+    _write(panel, text, style.pad, style.pad // 2 + style.ascent, width, scale, _LIGHT, font)
 
 
 def _draw_notice(picture: np.ndarray, style: _Style, text: str, top: int, bottom: int) -> None:
@@ -253,15 +266,27 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.0f} h"
 
 
-def _draw_row(panel: np.ndarray, style: _Style, category: Category, top: int, room: int, best: bool) -> None:
+def _draw_row(
+    panel: np.ndarray,
+    style: _Style,
+    category: Category,
+    top: int,
+    room: int,
+    best: bool,
+    lettering: Lettering | None,
+) -> None:
     """Draws label and percentage, and under them a bar that would be `room` pixels long at 100 %."""
     font, colour, bar_colour = (_STRONG, _WHITE, _ORANGE) if best else (_PLAIN, _LIGHT, _SKY_BLUE)
+    name = category.label
+    face: Face | int = font
+    if lettering is not None:
+        name, face = category.shown, lettering.bold if best else lettering.regular
     percentage = _percentage(category.probability)
     percentage_left = style.pad + room - _text_width(percentage, font, style.scale)
     # Room for the widest percentage, so that a label doesn't change size with the digits beside it.
     label_room = room - _text_width("100%", _STRONG, style.scale) - style.pad
     baseline = top + style.ascent
-    _write(panel, _printable(category.label), style.pad, baseline, label_room, style.scale, colour, font)
+    _write(panel, _printable(name, face), style.pad, baseline, label_room, style.scale, colour, face)
     _write(panel, percentage, percentage_left, baseline, room, style.scale, colour, font)
     bar = panel[top + style.line : top + style.line + style.bar, style.pad : style.pad + room]
     bar[:] = _TRACK
@@ -302,11 +327,15 @@ def _write(
     room: int,
     scale: float,
     colour: tuple[int, int, int],
-    font: int = _PLAIN,
+    font: Face | int = _PLAIN,
 ) -> None:
-    """Writes one line of text into at most `room` pixels of a panel."""
-    if panel.size:
-        text, scale = _fit_text(text, room, font, scale)
+    """Writes one line of text into at most `room` pixels of a panel, in a font of OpenCV's or of the system."""
+    if not panel.size:
+        return
+    text, scale = _fit_text(text, room, font, scale)
+    if not isinstance(font, int):
+        font.draw(panel, text, left, baseline, scale, colour)
+    else:
         cv2.putText(panel, text, (left, baseline), font, scale, colour, _thickness(scale), cv2.LINE_AA)
 
 
@@ -315,7 +344,7 @@ def _first_fitting(texts: Sequence[str], room: int, scale: float) -> str:
 
 
 @lru_cache(maxsize=256)
-def _fit_text(text: str, room: int, font: int, scale: float) -> tuple[str, float]:
+def _fit_text(text: str, room: int, font: Face | int, scale: float) -> tuple[str, float]:
     """Makes a text fit: as it is, else smaller, else smaller and with its end replaced by dots."""
     width = _text_width(text, font, scale)
     if width <= room:
@@ -325,20 +354,22 @@ def _fit_text(text: str, room: int, font: int, scale: float) -> tuple[str, float
     shortened = text
     while kept > 0 and _text_width(shortened, font, scale) > room:
         kept -= 1
-        shortened = text[:kept].rstrip(" (,") + "..."
+        shortened = text[:kept].rstrip(" (,（・·") + "..."
     return (shortened if kept > 0 else ""), scale
 
 
 @lru_cache(maxsize=256)
-def _text_width(text: str, font: int, scale: float) -> int:
+def _text_width(text: str, font: Face | int, scale: float) -> int:
+    if not isinstance(font, int):
+        return font.width(text, scale)
     return cv2.getTextSize(text, font, scale, _thickness(scale))[0][0]
 
 
 @lru_cache(maxsize=256)
-def _printable(text: str) -> str:
-    """Returns the text in one line and in letters that this OpenCV can draw: 4.x knows ASCII only."""
+def _printable(text: str, font: Face | int = _PLAIN) -> str:
+    """Returns the text in one line and in letters that the font has: OpenCV 4's know ASCII only."""
     text = " ".join(text.split())
-    if _TRUETYPE:
+    if _TRUETYPE or not isinstance(font, int):
         return text
     plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return plain.encode("ascii", "replace").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import statistics
 from argparse import Namespace
 from dataclasses import dataclass, field
@@ -10,7 +11,10 @@ from pathlib import Path
 from typing import Any, Collection
 
 import models
+from errors import PackageError
 from events.rules import Rules
+from languages import choose_language, translated, untranslated
+from lettering import Lettering, open_lettering
 from opening import load_classifier, open_pace, open_recorder, open_sinks, open_sources, open_view, truth_of
 from pipeline import InferenceWorker
 from services import Services
@@ -19,6 +23,7 @@ from sinks.viewer import Viewer
 from sources import Source
 from sources.clock import Clock
 from thermal import Cooling
+from timeline.drawing import Names
 from utils import say
 from video_classifier import Selection, VideoClassifier
 from view import View
@@ -39,6 +44,8 @@ class Change:
         classifiers: One for each source.
         selections: One for each classifier.
         rules: When an action counts as an event; None if nobody wants to know.
+        translations: The class names in the language that is shown; None to show them as they are.
+        lettering: Draws them; None where that can't be: the picture shows the labels as they are.
         loaded: Those of the classifiers that are new.
         sources: New ones; None to keep those that run.
         recorder: A list of the new recording, or an empty one for none; None to keep what is.
@@ -49,6 +56,8 @@ class Change:
     classifiers: list[VideoClassifier] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
     rules: Rules | None = None
+    translations: list[str] | None = None
+    lettering: Lettering | None = None
     loaded: list[VideoClassifier] = field(default_factory=list)
     sources: list[Source] | None = None
     recorder: list[Sink] | None = None
@@ -214,6 +223,10 @@ class Session:
             change.classifiers.append(classifier)
         if anew:
             _describe(model, change.classifiers[0], change.fps)
+        if anew or self._differs(options, "lang"):
+            _prepare_names(change, labels)
+        else:
+            change.translations, change.lettering = self.classifiers[0].translations, self.views[0].lettering
         chosen: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "threshold", "allow", "deny")}
         change.selections = [classifier.select(**chosen) for classifier in change.classifiers]
         change.rules = self._services.rules(options, change.classifiers[0].labels)
@@ -253,13 +266,17 @@ class Session:
         classifier.memory = None if frames is None else classifier.bounded_memory(frames)
         view.mirror = options.mirror
         view.truth = truth_of(source, classifier)
+        classifier.translations, view.lettering = change.translations, change.lettering
+        drawn = change.translations if change.lettering is not None else None
+        face = None if change.lettering is None else change.lettering.regular
+        view.names = Names(dict(zip(classifier.labels, drawn or ())), face)
         view.status.wanted_fps = self.fps
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:
             view.pipeline.pace = open_pace(self.fps, source, classifier, len(self._sources), self._cooling, options)
         view.history.follow(classifier.labels, selection.candidates)
         if view.timeline is not None:
-            view.timeline.follow(classifier.labels, selection.candidates)
+            view.timeline.follow(classifier.labels, selection.candidates, view.names)
         if view.events is not None and change.rules is not None:
             view.events.follow(classifier.labels, selection.candidates, change.rules)
 
@@ -278,6 +295,19 @@ def _distinct(names: list[str]) -> list[str]:
 
 def _memory_frames(options: Namespace, fps: float) -> int | None:
     return None if options.memory is None else max(1, round(options.memory * fps))
+
+
+def _prepare_names(change: Change, labels: Path) -> None:
+    flag, names = change.options.lang, change.classifiers[0].labels
+    lang = choose_language(None if flag == "auto" else flag, os.environ)
+    change.translations = translated(labels, names, lang)
+    if change.translations is None and lang != "en":
+        say(untranslated(labels, names, lang))
+    try:
+        change.lettering = open_lettering(lang, change.translations or names)
+    except PackageError as error:
+        instead = "the English names" if change.translations else "what it can of them"
+        say(f"{error}; until then the picture shows {instead}")
 
 
 def _describe(model: Path, classifier: VideoClassifier, fps: float) -> None:

@@ -14,8 +14,8 @@ from options import build_parser
 from remote.instance import Flag
 
 _LIVE = """
-    model labels source threads precision compile memory sample-fps idle max-cpu fit top-k threshold allow deny mirror
-    record record-limit event-on event-off event-min event-gap
+    model labels source threads precision compile memory sample-fps idle max-cpu fit lang top-k threshold allow deny
+    mirror record record-limit event-on event-off event-min event-gap
 """.split()
 
 

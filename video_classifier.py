@@ -47,11 +47,18 @@ class Category:
         label: Its name.
         probability: 0..1; over all classes, also where some are filtered out.
         index: Its place among the logits.
+        translation: Its name in another language; "" where there is none.
     """
 
     label: str
     probability: float
     index: int
+    translation: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name to show to people."""
+        return self.translation or self.label
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +105,7 @@ class Prediction:
             "top": [
                 {
                     "label": category.label,
+                    **({"shown": category.shown} if category.translation else {}),
                     "probability": _finite(category.probability, 6),
                     "index": int(category.index),
                 }
@@ -138,7 +146,8 @@ class VideoClassifier:
         input_size: The model's (height, width) in pixels.
         runtime: The Runtime in use.
         threads: Threads for the kernels.
-        fit: As given. Like the next two, it may be replaced between steps, by another thread too.
+        fit: As given. Like the next three, it may be replaced between steps, by another thread too.
+        translations: The class names in another language, in the order of the logits; None to show them as they are.
         selection: Which classes are in Prediction.top; made by select().
         memory: What bounds the model's memory, made by bounded_memory(); None without.
         notes: Lines that tell what was done with the model, for the user.
@@ -173,6 +182,7 @@ class VideoClassifier:
         _check("threads", good, threads, "1 or more, or auto")
         self.fit = fit
         self.labels = list(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels)
+        self.translations: list[str] | None = None
         self._channel_order = channel_order
 
         self.runtime: Runtime = choose_runtime(runtime)
@@ -266,6 +276,7 @@ class VideoClassifier:
         """
         start = time.perf_counter()
         engine, memory, selection = self._open(), self.memory, self.selection
+        translations = self.translations
         cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
         if memory is not None:
             memory.bound(engine.states)
@@ -276,7 +287,7 @@ class VideoClassifier:
             raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
         best = top_indices(probabilities, selection.candidates, selection.top_k)
         top = [
-            Category(self.labels[index], probability, index)
+            Category(self.labels[index], probability, index, translations[index] if translations else "")
             for index, probability in zip(best.tolist(), probabilities[best].tolist())
             if probability >= selection.threshold
         ]

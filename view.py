@@ -14,12 +14,14 @@ from score import Score
 from sinks import Sink
 from sources import Frame
 from timeline.colours import Looks
+from timeline.drawing import Names
 from timeline.strip import recent_history
 from utils import fit_box
 from video_classifier import Prediction
 
 if TYPE_CHECKING:
     from events.finder import EventFinder
+    from lettering import Lettering
 
 
 class View:
@@ -43,6 +45,8 @@ class View:
         mirror: As given.
         truth: As given.
         events: What finds its events, one of its sinks; None if nobody wants to know.
+        lettering: Draws translations; None for the labels as they are.
+        names: How labels are written on the picture.
         ended: Whether nothing more comes from the source.
         status: What the overlay says of the program.
         frame: The newest one; None before the first.
@@ -87,6 +91,8 @@ class View:
         self.timeline: Any = None
         self.history = recent_history()
         self.looks = Looks()
+        self.lettering: Lettering | None = None
+        self.names = Names()
         self.prediction: Prediction | None = None
 
     def take(self, update: Update) -> bool:
@@ -119,11 +125,11 @@ class View:
         status.camera_fps, status.sample_fps = self.pipeline.camera_fps, self.pipeline.sample_fps
         status.warming_up = prediction is None or prediction.step < status.wanted_fps
         status.pace = self.pipeline.note
-        status.truth = self.truth(self.frame.timestamp) if self.truth is not None else ""
+        truth = self.truth(self.frame.timestamp) if self.truth is not None else ""
+        status.truth = self.names.of(truth)
         image = self.plain()
-        return draw_overlay(
-            image, prediction, status, fit_box(image.shape[0], image.shape[1], self.fit), (self.history, self.looks)
-        )
+        box = fit_box(image.shape[0], image.shape[1], self.fit)
+        return draw_overlay(image, prediction, status, box, (self.history, self.looks, self.names), self.lettering)
 
     def plain(self) -> np.ndarray:
         """Returns the newest frame without the overlay, uint8 [H, W, 3] BGR; there must be one."""

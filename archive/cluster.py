@@ -8,6 +8,7 @@ started by the user writes, so that a file which was analysed twice is still wri
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import pickle
 import queue
@@ -74,7 +75,8 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close(timeout=1)
+        with contextlib.suppress(OSError, RuntimeError, asyncio.TimeoutError):  # the scheduler may be gone
+            self._client.close(timeout=1)
 
     def run(self, files: Sequence[File], stop: threading.Event, meanwhile: Callable[[], None]) -> Iterator[Outcome]:
         """Has the files analysed; yields each as it is done, once.

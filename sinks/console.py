@@ -7,6 +7,7 @@ from typing import Sequence, TextIO
 
 import numpy as np
 
+from languages import display_width, shorten
 from sinks.jsonl import STDOUT, write_line
 from utils import RateMeter
 from video_classifier import Prediction
@@ -76,8 +77,9 @@ class Console:
         text = "no prediction yet"
         if self._latest is not None:
             speed = f"({self._meter.rate(self._timestamp):.1f} steps/s, {self._latest.step_time * 1000:.0f} ms)"
-            text = _labels(self._latest).ljust(_LABELS_WIDTH)
-            text += speed.rjust(_WIDTH - _TIME_WIDTH - len(text))
+            text = _labels(self._latest)
+            text += " " * (_LABELS_WIDTH - display_width(text))
+            text += speed.rjust(_WIDTH - _TIME_WIDTH - display_width(text))
         self._print_line(self._timestamp, text)
 
     def _print_line(self, timestamp: float, text: str) -> None:
@@ -97,10 +99,9 @@ def _labels(prediction: Prediction) -> str:
         percent = " <1 %" if category.probability < 0.005 else f" {category.probability:4.0%}".replace("%", " %")
         if not line:
             room = _LABELS_WIDTH - len(percent)
-            label = category.label if len(category.label) <= room else category.label[: room - 1] + "…"
-            line = label + percent
-        elif len(line) + 3 + len(category.label) + len(percent) <= _LABELS_WIDTH:
-            line += "   " + category.label + percent
+            line = shorten(category.shown, room) + percent
+        elif display_width(line + "   " + category.shown + percent) <= _LABELS_WIDTH:
+            line += "   " + category.shown + percent
         else:
             break
     return line

@@ -84,25 +84,6 @@ def open_lines(path: str | os.PathLike[str]) -> tuple[TextIO, str]:
         path: A file, or "-" for standard output.
 
     Returns:
-        The stream, in UTF-8, and what messages call it.
-
-    Raises:
-        OutputError: The file can't be opened.
-    """
-    name = STDOUT if str(path) == "-" else str(path)
-    try:
-        return (_open_stdout() if name == STDOUT else _open_to_append(Path(path).expanduser())), name
-    except OSError as error:
-        raise OutputError(f"can't write {name}: {error.strerror or error}; give a file you may write") from None
-
-
-def open_lines(path: str | os.PathLike[str]) -> tuple[TextIO, str]:
-    """Opens a file to append lines to, or standard output.
-
-    Args:
-        path: A file, or "-" for standard output.
-
-    Returns:
         The stream, and what messages call it.
 
     Raises:

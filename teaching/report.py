@@ -252,10 +252,8 @@ def _probabilities(report: Report) -> Iterator[str]:
     calibration, unknown, kept = report.calibration, report.unknown, report.kept
     if calibration is not None:
         before, after = calibration_error(calibration.before), calibration_error(calibration.after)
-        yield (
-            f"probabilities are off by {percent(after)} on average ({percent(before)} before the temperature of "
-            f"{calibration.temperature:.2g})\n"
-        )
+        softened = f" ({percent(before)} without the temperature, {calibration.temperature:.2g})"
+        yield f"probabilities are off by {percent(after)} on average{softened if calibration.temperature > 1 else ''}\n"
     if unknown is not None:
         yield (
             f"unknown: an action below {unknown.threshold:.3g}; {percent(unknown.called)} of {unknown.label!r} is "

@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from errors import PackageError
+from lettering import OPENCV, Lettering, open_lettering
 from overlay import KEYS, Status, draw_overlay
 from video_classifier import Category, Prediction
 
 SIZES = [(160, 120), (320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640), (120, 160), (1000, 200)]
-LABELS = Path(__file__).parent.parent.joinpath("labels/kinetics600.txt").read_text().splitlines()
+LABELS_FILE = Path(__file__).parent.parent / "labels/kinetics600.txt"
+LABELS = LABELS_FILE.read_text().splitlines()
 LONGEST = max(LABELS, key=len)
 LONG_LABELS = [
     LONGEST,
@@ -47,6 +50,15 @@ def status(**changes: object) -> Status:
 def draw(size: tuple[int, int], prediction: Prediction | None, shown: Status | None = None) -> np.ndarray:
     """Draws on a plain picture, all of which the model sees."""
     return draw_overlay(plain(size), prediction, shown or status(), (0, 0, *size))
+
+
+def opened(lang: str) -> tuple[list[str], Lettering]:
+    """Returns the names of all classes in a language, and what draws them."""
+    names = LABELS_FILE.with_suffix(f".{lang}.txt").read_text(encoding="utf-8").splitlines()
+    try:
+        return names, open_lettering(lang, names)
+    except PackageError as error:
+        pytest.skip(str(error))
 
 
 def panels(picture: np.ndarray, background: Sequence[int] = BACKGROUND) -> list[np.ndarray]:
@@ -94,6 +106,32 @@ def test_text_stays_inside_its_panel(size, label):
         for panel in panels(draw(size, prediction, shown)):
             edge = np.concatenate([panel[0], panel[-1], panel[:, 0], panel[:, -1]])
             assert (edge == edge[0]).all(), "letters are cut off by the panel's edge"
+
+
+@sizes
+@pytest.mark.parametrize("lang", ["ko", "ja", "es"])
+def test_names_in_other_letters_stay_inside_their_panel(size, lang):
+    names, lettering = opened(lang)
+    for name in [*sorted(names, key=len)[-3:], max(names, key=len) * 3, "ATM"]:
+        top = [Category("label", probability, 0, name) for probability in (1.0, 0.3)]
+        prediction = Prediction(1.0, 0.01, 9, top, np.zeros(1, np.float32), np.ones(1, np.float32))
+        picture = draw_overlay(plain(size), prediction, status(truth=name), (0, 0, *size), lettering)
+        for panel in panels(picture):
+            edge = np.concatenate([panel[0], panel[-1], panel[:, 0], panel[:, -1]])
+            assert np.ptp(edge) < 10, "letters are cut off by the panel's edge"  # a breath of smoothing isn't a letter
+
+
+@pytest.mark.parametrize("lettering", [None, OPENCV], ids=["none", "opencv"])
+def test_a_translation_is_shown_where_there_is_what_draws_it(lettering):
+    def rows(*names: str, translation: str = "") -> np.ndarray:
+        top = [Category(name, 0.5, 0, translation) for name in names]
+        prediction = Prediction(1.0, 0.01, 9, top, np.zeros(1, np.float32), np.ones(1, np.float32))
+        return draw_overlay(plain((640, 480)), prediction, status(), (0, 0, 640, 480), lettering)
+
+    translated = rows("swimming", "running", translation="nadar")
+    same = rows("nadar", "nadar") if lettering else rows("swimming", "running")
+    assert (translated == same).all()
+    assert (rows("swimming", "running") != rows("nadar", "nadar")).any()
 
 
 @sizes

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import unicodedata
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -202,6 +203,28 @@ def test_console_prints_a_line_a_second():
         assert "(5.0 steps/s, 12 ms)" in line
         assert len(line) == 80
     assert len({line.index("(") for line in lines}) == 1  # in columns
+
+
+@pytest.mark.parametrize("name", ["팔 굽혀 펴기", "ボールを投げる（野球・アメフト以外）" * 2, "nadar a crol"])
+def test_console_aligns_names_in_other_letters(name):
+    top = [Category("label", 0.5, 0, name), Category("other", 0.25, 1, "물")]
+    made = [Prediction(float(second), 0.01, second, top, PICTURE, PICTURE) for second in range(4)]
+    lines = console_lines([(one.timestamp, [one]) for one in made])
+    assert len(lines) == 3
+    for line in lines:
+        wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in line)
+        assert len(line) + wide == 80 and name[:6] in line and "label" not in line
+
+
+def test_json_lines_keep_the_english_name(tmp_path):
+    sink = JsonLines(tmp_path / "log.jsonl", "demo")
+    top = [Category("yoga", 0.5, 598, "요가"), Category("own", 0.25, 1)]
+    sink.write(PICTURE, 0.0, [Prediction(0.0, 0.01, 1, top, PICTURE, PICTURE)])
+    sink.close()
+    text = (tmp_path / "log.jsonl").read_text(encoding="utf-8")
+    found = json.loads(text)["top"]
+    assert (found[0]["label"], found[0]["shown"]) == ("yoga", "요가") and "요가" in text
+    assert found[1]["label"] == "own" and "shown" not in found[1]
 
 
 def test_console_without_labels():

@@ -1,0 +1,202 @@
+"""python train.py fit: teaches a model the actions of a folder of clips."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from argparse import Namespace
+from datetime import date
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+
+import models
+from errors import ModelError, OutputError, UserError
+from options import DEFAULT_MODEL
+from signals import Signals
+from sources.sampler import Sampler
+from startup import DEMO_MODEL
+from teaching import plots, report
+from teaching.clips import find_clips, read_clip
+from teaching.features import LONGEST, Samples, extract
+from teaching.files import check_model_path
+from teaching.fit import Fitted, Old, fit
+from teaching.fit_options import parse_fit
+from teaching.network import Backbone, write_model
+from teaching.regression import import_regression
+from utils import read_labels, say, write_whole
+from video_classifier import VideoClassifier, softmax
+
+_FPS = 5.0  # of a base that isn't a published model
+_CHECKED = 6  # clips that the written file is tried on
+_TOLERANCE = 0.02  # by which its probabilities may differ from those of the fit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the subcommand and returns its exit status; what a user can cause ends in one line on stderr."""
+    signals = Signals()
+    try:
+        _fit(parse_fit(arguments))
+        return signals.status
+    except UserError as error:
+        say(f"train.py fit: {error}")
+        return error.status
+    except SystemExit as end:  # --help, or a signal
+        return int(end.code or 0)
+
+
+def _fit(options: Namespace) -> None:
+    _check_before_work(options)
+    dataset = find_clips(options.data)
+    for line in dataset.skipped:
+        say(f"skipped: {line}")
+    base, fps = _find_base(options.base)
+    memory = None if options.memory is None else max(1, round(options.memory * fps))
+    threads = min(4, os.cpu_count() or 1)
+    backbone = Backbone(base, memory=memory, threads=threads, fit=options.fit, runtime=options.runtime)
+    old = Old(*backbone.classifier, read_labels(models.find_labels(base))) if options.keep_labels else None
+    samples = extract(
+        backbone,
+        dataset,
+        augment=options.augment,
+        cache=options.cache,
+        mirror=options.mirror,
+        seed=options.seed,
+        fps=fps,
+    )
+    for line in samples.skipped:
+        say(f"skipped: {line}")
+    fitted = fit(samples, old=old, background=options.background, seed=options.seed)
+    print(report.text(fitted.report), flush=True)
+    if options.report is not None:
+        _write_report(options.report, fitted.report)
+    if not options.dry_run:
+        _write_model(base, fitted, samples, memory, fps, options)
+
+
+def _check_before_work(options: Namespace) -> None:
+    """Finds out now what would be a pity to find out after minutes of work."""
+    import_regression()
+    if options.report is not None:
+        plots.import_figure()
+    if not options.dry_run:
+        check_model_path(options.out, options.force)
+
+
+def _find_base(name: str | None) -> tuple[Path, float]:
+    """Returns the model to start from, and the frames a second it was trained on."""
+    if name is None:
+        fetched = [model.file for model in models.registry().values() if (models.MODELS / model.file).is_file()]
+        name = DEFAULT_MODEL if DEFAULT_MODEL in fetched else next(iter(fetched), None)
+        if name is None:
+            name = DEMO_MODEL
+            say(
+                "base: the demo model, which has seen drawn figures only; "
+                f"better: python -m models fetch {Path(DEFAULT_MODEL).stem}"
+            )
+    path = models.find_model(name)
+    known = models.known_model(path)
+    return path, known.fps if known else _FPS
+
+
+def _write_report(folder: Path, results: report.Report) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"can't make the folder {folder}: {error.strerror}; give another one") from None
+    write_whole(folder / "report.json", (json.dumps(report.to_json(results), indent=1) + "\n").encode())
+    if results.calibration is not None:
+        plots.write_confusion(folder / "confusion.png", results)
+        plots.write_reliability(folder / "reliability.png", results.calibration)
+    say(f"report: {folder}")
+
+
+def _write_model(
+    base: Path, fitted: Fitted, samples: Samples, memory: int | None, fps: float, options: Namespace
+) -> None:
+    """Writes the model where nobody sees it, tries it, and then writes it where it belongs."""
+    how: dict[str, Any] = {
+        "precision": options.precision,
+        "description": describe(base, fitted, options),
+        "runtime": options.runtime,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        trial = write_model(
+            base, fitted.weights, fitted.bias, fitted.labels, Path(folder) / options.out.name, force=True, **how
+        )
+        with VideoClassifier(
+            trial,
+            fitted.labels,
+            memory=memory,
+            precision="float",
+            fit=options.fit,
+            channel_order="bgr",
+            runtime=options.runtime,
+        ) as classifier:
+            tried = check(classifier, fitted, samples, fps)
+    write_model(base, fitted.weights, fitted.bias, fitted.labels, options.out, force=options.force, **how)
+    say(f"wrote {options.out}, tried on {tried} of the clips; python classify.py --model {options.out}")
+
+
+def describe(base: Path, fitted: Fitted, options: Namespace) -> dict[str, Any]:
+    """Returns what the file is to say about its teaching."""
+    results = fitted.report
+    unknown, calibration = results.unknown, results.calibration
+    return {
+        "base": base.name,
+        "date": date.today().isoformat(),
+        "clips": dict(zip(results.labels, results.clips)),
+        "kept": results.kept.count if results.kept else 0,
+        "accuracy": results.accuracy.to_json(),
+        "temperature": calibration.temperature if calibration else 1.0,
+        "unknown": {"label": unknown.label, "threshold": unknown.threshold} if unknown else None,
+        "memory": options.memory,
+        "fit": options.fit,
+    }
+
+
+def check(classifier: VideoClassifier, fitted: Fitted, samples: Samples, fps: float) -> int:
+    """Runs a written model, as the program does, on one clip of each of the first labels.
+
+    Returns:
+        The number of clips.
+
+    Raises:
+        ModelError: It doesn't say what was fitted.
+    """
+    rows = [_last_row(samples, label) for label in np.unique(samples.labels)[:_CHECKED]]
+    for row in rows:
+        path = samples.paths[samples.clips[row]]
+        said = _classify(classifier, path, fps)
+        fit_says = softmax(samples.features[row] @ fitted.weights.T + fitted.bias)
+        difference = float(np.abs(said - fit_says).max())
+        if not difference <= _TOLERANCE:
+            raise ModelError(
+                f"the new model doesn't say of {path} what was taught (probabilities differ by {difference:.2f}), so "
+                "it isn't kept; please report this"
+            )
+    return len(rows)
+
+
+def _last_row(samples: Samples, label: int) -> int:
+    """Returns the row of the last moment of a label's first clip."""
+    plain = np.flatnonzero((samples.labels == label) & ~samples.augmented)
+    of_clip = plain[samples.clips[plain] == samples.clips[plain[0]]]
+    return int(of_clip[samples.moments[of_clip].argmax()])
+
+
+def _classify(classifier: VideoClassifier, path: Path, fps: float) -> np.ndarray:
+    """Returns the probabilities at the end of a clip."""
+    classifier.reset()
+    sampler = Sampler(fps)
+    probabilities = np.zeros(len(classifier.labels), np.float32)
+    with contextlib.closing(read_clip(path)) as frames:
+        for frame in frames:
+            if frame.timestamp >= LONGEST:
+                break
+            if sampler.due(frame.timestamp):
+                probabilities = classifier.step(frame.image).probabilities
+    return probabilities
