@@ -14,7 +14,7 @@ PERIOD = 0.2  # seconds between two steps of the model
 LATE = 2 * PERIOD  # seconds between two steps, while the camera is fine, from which on a deadline was missed
 # Megabytes by which the memory may have risen in the measured time, beyond doubt: once the heap has found its size, and
 # before, when it rises by some 4 MB as threads come and go and pictures change their size.
-GROWTH, GROWTH_AT_FIRST = 2.0, 6.0
+GROWTH, GROWTH_AT_FIRST = 1.0, 6.0
 SETTLING = 600.0  # seconds that it may take to find it
 DRIFT = 0.05  # of a probability: largest difference between the first and the last round
 BACK_WITHIN = 2.0  # seconds, once the source is back; on a busy machine one may take longer
