@@ -34,6 +34,7 @@ from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
+import archive
 import cameras
 import models
 import startup
@@ -52,7 +53,7 @@ from sinks import Sink
 from sinks.awake import keep_awake
 from sinks.snapshot import save_snapshot
 from sinks.viewer import Viewer, open_viewer
-from sources import Frame
+from sources import Frame, find_camera
 from utils import say
 from video_classifier import Prediction
 from view import View
@@ -300,6 +301,9 @@ def main(arguments: Sequence[str]) -> int:
             from events.report import report
 
             print(report(options.events_report, options.day))
+        elif archive.is_archive(options):
+            options.model, options.source, _ = startup.choose(options.model, options.source, find_camera)
+            return archive.run(options)
         else:
             _run(options, signals)
         return signals.status
@@ -313,6 +317,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: Namespace, signals: Signals) -> None:
     notifier = Notifier()  # first: before anything can start a child process
+    options.source = options.source and [archive.only_match(uri) for uri in options.source]
     tell_waiting = partial(notifier.beat, 0, "waiting for the camera", waiting=True)
     name, uris, note = wait_for(
         lambda: startup.choose(options.model, options.source, lambda: await_camera(options.retry)), tell_waiting

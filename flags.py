@@ -93,6 +93,11 @@ def threads(text: str) -> Any:
     return text if text == "auto" else Number(int, 1, 64, "threads")(text)
 
 
+def jobs(text: str) -> Any:
+    """Converts a number of worker processes, or "auto"."""
+    return text if text == "auto" else Number(int, 1, 256, "jobs")(text)
+
+
 def limit(text: str) -> Any:
     """Converts the limit of a recording."""
     try:

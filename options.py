@@ -8,7 +8,7 @@ from typing import Sequence
 
 from config import read_config
 from errors import UserError
-from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, limit, size, threads, timeline
+from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, jobs, limit, size, threads, timeline
 from languages import LANGUAGES
 from remote.mqtt_address import parse_url
 from runtime import RUNTIMES
@@ -67,6 +67,15 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         metavar="URI",
         help="csi, usb:0, /dev/video0, video.mp4, clip.gif, a folder of images, rtsp://..., http://..., demo "
         "(default: the Pi camera, else the first USB camera, else demo: a drawn figure); may be given several times",
+    )
+    group.add_argument(
+        "--jobs", type=jobs, metavar="N",
+        help="classify many files in parallel, without a window, N at a time; auto: as many as suit this machine; --source "
+        "is then a quoted pattern such as 'videos/**/*.mp4', a folder of videos, or files (default: auto for a pattern "
+        "that matches several)",
+    )
+    group.add_argument(
+        "--cluster", metavar="URL", help="the same by the workers of a dask.distributed scheduler, tcp://host:8786"
     )
     group.add_argument(
         "--demo-seed", type=Number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",

@@ -11,7 +11,8 @@ Makes classify.py ready to run: installs the system libraries that its window ne
 packages into .venv, and models into models/. Run again, it takes seconds and mends what is missing.
 
   --models NAMES  models to fetch, comma-separated: a0 (default), a1, a2, a0-float16, a1-float16, a2-float16, all, none
-  --extras NAMES  what further packages are for, comma-separated: remote (web page, MQTT), teach (your own actions)
+  --extras NAMES  what further packages are for, comma-separated: remote (web page, MQTT), teach (your own
+                  actions), lang (labels in other letters), cluster (an archive on several machines)
   --python PATH   the Python to use, 3.9 or newer (default: python3; on a Raspberry Pi /usr/bin/python3)
   --dev           also install all extras and what the tests need
   --yes, -y       install system packages without asking
@@ -58,8 +59,8 @@ read_flags() {
   done
   for name in ${extras//,/ }; do
     case $name in
-      remote | teach) ;;
-      *) misused "--extras: there is remote and teach, not $name" ;;
+      remote | teach | lang | cluster) ;;
+      *) misused "--extras: there is remote, teach, lang and cluster, not $name" ;;
     esac
   done
 }
@@ -175,7 +176,7 @@ then run ./setup.sh again."
   [ -n "$dev" ] || return 0
   apt_install xvfb openbox xdotool imagemagick ffmpeg openssl fonts-dejavu-core python3-gi gir1.2-gst-rtsp-server-1.0 \
     gstreamer1.0-plugins-{base,good,bad,ugly} systemd x11-xserver-utils dbus gcc libc6-dev \
-    linux-libc-dev mosquitto chromium chromium-driver
+    linux-libc-dev mosquitto chromium chromium-driver fonts-noto-cjk
   [ -z "$todo" ] || warn "the tests skip what needs packages that are not here; to have them: $todo"
 }
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from archive.command import is_archive, run
-from archive.patterns import only_match
+from argparse import Namespace
+
+from archive.patterns import is_archive, only_match
 
 __all__ = ["is_archive", "only_match", "run"]
+
+
+def run(options: Namespace) -> int:
+    """Analyses an archive; see command.run()."""
+    from archive import command  # with SQLite and more, which nobody else needs
+
+    return command.run(options)

@@ -124,8 +124,10 @@ class Analyser:
         classifier.reset()
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(contextlib.closing(open_sources([file.path], None, options)[0]))
-            written = Path(stack.enter_context(tempfile.TemporaryDirectory()), "lines")
-            sinks = [JsonLines(written, file.name)] if options.jsonl is not None else []
+            sinks, written = [], Path()
+            if options.jsonl is not None:
+                written = Path(stack.enter_context(tempfile.TemporaryDirectory()), "lines")
+                sinks = [JsonLines(written, file.name)]
             pace = open_pace(settings.fps, source, classifier, 1, Cooling(), options)
             for frame in _frames(source, options):
                 timestamp, frames = frame.timestamp, frames + 1

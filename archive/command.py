@@ -14,7 +14,7 @@ from typing import Sequence
 import models
 from archive.analyser import Analysis, Settings
 from archive.outputs import Outputs, databases_of
-from archive.patterns import File, expand, matches_several
+from archive.patterns import File, expand
 from archive.pool import Pool
 from archive.progress import Progress
 from errors import SourceError, UserError
@@ -29,15 +29,6 @@ _DECISIVE = """
     event_off event_min event_gap event_rules stride window layout mean scale
 """.split()
 _UNFIT = ("record", "clips", "serve", "mqtt", "loop", "live")  # what needs one source, or somebody who looks
-
-
-def is_archive(options: Namespace) -> bool:
-    """Says whether a command line asks for an archive: by --jobs, --cluster, or a pattern that matches several files.
-
-    Args:
-        options: Of options.parse_options.
-    """
-    return options.jobs is not None or options.cluster is not None or matches_several(options.source or ())
 
 
 def run(options: Namespace) -> int:

@@ -6,6 +6,7 @@ import fnmatch
 import os
 import re
 import stat
+from argparse import Namespace
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -157,3 +158,12 @@ def _match(path: str, entries: Sequence[str], parts: tuple[str, ...]) -> list[tu
     return [
         (entry, rest) for entry in entries if fnmatch.fnmatchcase(entry, part) and (hidden or not entry.startswith("."))
     ]
+
+
+def is_archive(options: Namespace) -> bool:
+    """Says whether a command line asks for an archive: by --jobs, --cluster, or a pattern that matches several files.
+
+    Args:
+        options: Of options.parse_options.
+    """
+    return options.jobs is not None or options.cluster is not None or matches_several(options.source or ())

@@ -27,6 +27,7 @@ from teaching.fit import Fitted, Old, fit
 from teaching.fit_options import parse_fit
 from teaching.network import Backbone, write_model
 from teaching.regression import import_regression
+from teaching.unknown import find_background
 from utils import read_labels, say, write_whole
 from video_classifier import VideoClassifier, softmax
 
@@ -53,6 +54,7 @@ def _fit(options: Namespace) -> None:
     dataset = find_clips(options.data)
     for line in dataset.skipped:
         say(f"skipped: {line}")
+    find_background(dataset.labels, options.background)  # now rather than after minutes
     base, fps = _find_base(options.base)
     memory = None if options.memory is None else max(1, round(options.memory * fps))
     threads = min(4, os.cpu_count() or 1)

@@ -256,8 +256,8 @@ def _probabilities(report: Report) -> Iterator[str]:
         yield f"probabilities are off by {percent(after)} on average{softened if calibration.temperature > 1 else ''}\n"
     if unknown is not None:
         yield (
-            f"unknown: an action below {unknown.threshold:.3g}; {percent(unknown.called)} of {unknown.label!r} is "
-            f"called an action, {percent(unknown.missed)} of the actions unknown\n"
+            f"unknown is an action below {unknown.threshold:.3g}: {percent(unknown.missed)} of the actions; "
+            f"{percent(unknown.called)} of {unknown.label!r} is called an action\n"
         )
     if kept is not None:
         yield f"kept: {_count(kept.count, 'old class', 'old classes')}; {_count(kept.taken, 'clip')} called one of them"

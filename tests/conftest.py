@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Iterator
@@ -11,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+os.environ["LC_ALL"] = "C.UTF-8"  # a developer's own language would be that of the labels
 
 from errors import PackageError  # noqa: E402
 from runtime import RUNTIMES, choose_runtime  # noqa: E402

@@ -85,7 +85,7 @@ def test_of_two_workers_one_is_killed_and_every_file_is_done_once(cluster, folde
     assert at_the_kill < COUNT
     found = states(tmp_path / "a.db")
     assert found.pop("broken.avi") == "unreadable"
-    assert list(found.values()) == ["done"] * COUNT
+    assert list(found.values()) == ["done"] * COUNT, errors
     assert events(tmp_path / "a.db") == events(folder / "here.db")
     assert "Traceback" not in errors
 

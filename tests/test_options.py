@@ -58,7 +58,7 @@ def test_every_flag_can_stand_in_the_file(config):
         "memory": "1.5", "idle": "true", "max-cpu": "50.0", "compile": "false", "precision": '"float"',
         "display": '"none"', "fullscreen": "true",
         "record": '"o.mp4"', "record-limit": '"5min"', "jsonl": '"-"',
-        "snapshots": '"pictures"', "timeline": '"t.png"',
+        "snapshots": '"pictures"', "timeline": '"t.png"', "jobs": "2", "cluster": '"tcp://host:1"',
         "events": '["a.db", "-"]', "event-on": "0.6", "event-off": "0.2", "event-min": "2.0", "event-gap": "3.0",
         "clips": '"clips"', "clips-limit": '"5MB"', "pre-roll": "1.5", "serve": '"0.0.0.0:80"', "token": '"t"',
         "mqtt": '"mqtt://host"', "mqtt-ca": '"ca.pem"', "mqtt-sensors": '["yoga"]', "control": "false",

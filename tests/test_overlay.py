@@ -115,7 +115,7 @@ def test_names_in_other_letters_stay_inside_their_panel(size, lang):
     for name in [*sorted(names, key=len)[-3:], max(names, key=len) * 3, "ATM"]:
         top = [Category("label", probability, 0, name) for probability in (1.0, 0.3)]
         prediction = Prediction(1.0, 0.01, 9, top, np.zeros(1, np.float32), np.ones(1, np.float32))
-        picture = draw_overlay(plain(size), prediction, status(truth=name), (0, 0, *size), lettering)
+        picture = draw_overlay(plain(size), prediction, status(truth=name), (0, 0, *size), lettering=lettering)
         for panel in panels(picture):
             edge = np.concatenate([panel[0], panel[-1], panel[:, 0], panel[:, -1]])
             assert np.ptp(edge) < 10, "letters are cut off by the panel's edge"  # a breath of smoothing isn't a letter
@@ -126,7 +126,7 @@ def test_a_translation_is_shown_where_there_is_what_draws_it(lettering):
     def rows(*names: str, translation: str = "") -> np.ndarray:
         top = [Category(name, 0.5, 0, translation) for name in names]
         prediction = Prediction(1.0, 0.01, 9, top, np.zeros(1, np.float32), np.ones(1, np.float32))
-        return draw_overlay(plain((640, 480)), prediction, status(), (0, 0, 640, 480), lettering)
+        return draw_overlay(plain((640, 480)), prediction, status(), (0, 0, 640, 480), lettering=lettering)
 
     translated = rows("swimming", "running", translation="nadar")
     same = rows("nadar", "nadar") if lettering else rows("swimming", "running")
