@@ -15,6 +15,7 @@ import numpy as np
 from errors import ModelError, UserError
 from memory import Memory
 from runtime import Runtime
+from teaching.answer import UNKNOWN, UnknownRule
 from utils import FITS, fit_frame, read_labels
 
 CHANNEL_ORDERS = ("rgb", "bgr")
@@ -122,6 +123,7 @@ class Classifier:
         translations: The class names in another language, in the order of the logits; None to show them as they are.
         selection: Which classes are in Prediction.top; made by select().
         memory: What bounds the model's memory, made by bounded_memory(); None without.
+        unknown: When the answer is to be "unknown", for a model that was taught so; None for never.
         notes: Lines that tell what was done with the model, for the user.
         engine: What runs the model; None once closed.
 
@@ -135,6 +137,7 @@ class Classifier:
     threads: int
     selection: Selection
     memory: Memory | None
+    unknown: UnknownRule | None = None
     engine: Any
 
     def __init__(
@@ -239,6 +242,8 @@ class Classifier:
             for index, probability in zip(best.tolist(), probabilities[best].tolist())
             if probability >= selection.threshold
         ]
+        if self.unknown is not None and self.unknown.applies(probabilities):
+            top = [Category(UNKNOWN, 1 - float(probabilities.max()), -1), *top][: selection.top_k]
         return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities)
 
     def _check_frame(self, frame: np.ndarray) -> int:

@@ -295,6 +295,10 @@ def main(arguments: Sequence[str]) -> int:
         options = parse_options(arguments)
         if options.list_models:
             print(models.table())
+        elif options.model_info is not None:
+            from model_info import describe
+
+            print(describe(models.find_model(options.model_info), options.labels, options.runtime))
         elif options.list_cameras:
             print(cameras.table())
         elif options.events_report is not None:

@@ -18,7 +18,7 @@ else:
 
 # Flags that are about this one command.
 _ONCE = """
-    help config list-models list-cameras doctor events-report day live status snapshot reset quit
+    help config list-models model-info list-cameras doctor events-report day live status snapshot reset quit
 """.split()
 
 

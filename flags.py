@@ -132,6 +132,17 @@ def timeline(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def per_channel(text: str) -> tuple[float, ...]:
+    """Converts a number for all channels, or three, as in 114.8,107.7,99.5."""
+    try:
+        numbers = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or three with commas, such as 114.8,107.7,99.5")
+    return numbers
+
+
 def day(text: str) -> date:
     """Converts a day, 2026-11-21."""
     try:

@@ -8,8 +8,11 @@ import time
 from argparse import Namespace
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Callable, Iterator, Sequence, TypeVar
+from typing import Any, Callable, Iterator, Sequence, TypeVar
 
+from classifier import Classifier
+from clip_classifier import ClipClassifier
+from clip_format import clip_settings, is_clip_model
 from errors import SourceError
 from pace import Pace
 from pipeline import InferenceWorker, open_pipeline
@@ -32,22 +35,22 @@ _WAIT = 0.02  # seconds between two looks at what runs in a thread
 T = TypeVar("T")
 
 
-def load_classifier(model: Path, labels: Path, memory: int | None, options: Namespace) -> VideoClassifier:
-    """Loads a model; `memory` in frames."""
-    return VideoClassifier(
-        model,
-        labels,
-        threads=options.threads,
-        runtime=options.runtime,
-        top_k=options.top_k,
-        threshold=options.threshold,
-        allow=options.allow,
-        deny=options.deny,
-        memory=memory,
-        precision=options.precision if options.compile else "source",
-        fit=options.fit,
-        channel_order="bgr",
-    )
+def load_classifier(model: Path, labels: Path | Sequence[str], memory: int | None, options: Namespace) -> Classifier:
+    """Loads a model, streaming or of clips; `memory` in frames."""
+    common: dict[str, Any] = {
+        "threads": options.threads,
+        "runtime": options.runtime,
+        "top_k": options.top_k,
+        "threshold": options.threshold,
+        "allow": options.allow,
+        "deny": options.deny,
+        "fit": options.fit,
+        "channel_order": "bgr",
+    }
+    if is_clip_model(model):
+        return ClipClassifier(model, labels, clip=clip_settings(model, options), **common)
+    precision = options.precision if options.compile else "source"
+    return VideoClassifier(model, labels, memory=memory, precision=precision, **common)
 
 
 def open_sources(uris: Sequence[str], lores: tuple[int, int] | None, options: Namespace) -> list[Source]:
@@ -94,7 +97,7 @@ def _open_source(uri: str, lores: tuple[int, int] | None, options: Namespace) ->
 
 
 def open_pace(
-    fps: float, source: Source, classifier: VideoClassifier, sources: int, cooling: Cooling, options: Namespace
+    fps: float, source: Source, classifier: Classifier, sources: int, cooling: Cooling, options: Namespace
 ) -> Pace:
     """A file is seen whole, at the model's rate, however hot or busy the machine is."""
     return Pace(
@@ -108,7 +111,7 @@ def open_pace(
 
 def open_view(
     source: Source,
-    classifier: VideoClassifier,
+    classifier: Classifier,
     pace: Pace,
     worker: InferenceWorker | None,
     options: Namespace,
@@ -134,7 +137,7 @@ def open_view(
     )
 
 
-def truth_of(source: Source, classifier: VideoClassifier) -> Callable[[float], str] | None:
+def truth_of(source: Source, classifier: Classifier) -> Callable[[float], str] | None:
     """Returns what tells the true label at a timestamp, if the source knows it and the model has such labels."""
     truth = getattr(source, "truth", None)
     return truth if truth is not None and set(source.actions) <= set(classifier.labels) else None

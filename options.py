@@ -6,9 +6,24 @@ import argparse
 from pathlib import Path
 from typing import Sequence
 
+from clip_format import LAYOUTS
 from config import read_config
 from errors import UserError
-from flags import Formatter, Number, OrOff, Parser, address, camera_id, day, jobs, limit, size, threads, timeline
+from flags import (
+    Formatter,
+    Number,
+    OrOff,
+    Parser,
+    address,
+    camera_id,
+    day,
+    jobs,
+    limit,
+    per_channel,
+    size,
+    threads,
+    timeline,
+)
 from languages import LANGUAGES
 from remote.mqtt_address import parse_url
 from runtime import RUNTIMES
@@ -51,6 +66,7 @@ def build_parser() -> Parser:
     )
     _add_input(parser.add_argument_group("input"))
     _add_model(parser.add_argument_group("model"))
+    _add_clips(parser.add_argument_group("clip models: those that look at several frames at once"))
     _add_display(parser.add_argument_group("display"))
     _add_output(parser.add_argument_group("output"))
     _add_events(parser.add_argument_group("events: actions that began and ended"))
@@ -70,9 +86,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--jobs", type=jobs, metavar="N",
-        help="classify many files in parallel, without a window, N at a time; auto: as many as suit this machine; --source "
-        "is then a quoted pattern such as 'videos/**/*.mp4', a folder of videos, or files (default: auto for a pattern "
-        "that matches several)",
+        help="classify many files in parallel, without a window, N at a time; auto: as many as suit this machine; "
+        "--source is then a quoted pattern such as 'videos/**/*.mp4', a folder of videos, or files (default: auto for a "
+        "pattern that matches several)",
     )
     group.add_argument(
         "--cluster", metavar="URL", help="the same by the workers of a dask.distributed scheduler, tcp://host:8786"
@@ -131,12 +147,15 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
 def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--model", metavar="FILE",
-        help="a .tflite file, or the name of a published model, which is fetched (default: the published one that "
-        f"was fetched, {DEFAULT_MODEL} first; for the demo its own)",
+        help="a .tflite or .onnx file, or the name of a published model, which is fetched (default: the published one "
+        f"that was fetched, {DEFAULT_MODEL} first; for the demo its own)",
     )
     group.add_argument(
         "--labels", "--label", type=OrOff(str), metavar="FILE",
         help="class names, one a line (default: those that belong to the model)",
+    )
+    group.add_argument(
+        "--model-info", metavar="FILE", help="print what a model is, what it wants and its labels, and end"
     )
     group.add_argument("--list-models", action="store_true", help="print the published models and end")
     group.add_argument(
@@ -196,6 +215,34 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--allow", nargs="*", metavar="LABEL", help="show these labels only (default: all)")
     group.add_argument("--deny", nargs="*", metavar="LABEL", help="never show these labels (default: none)")
+
+
+def _add_clips(group: argparse._ArgumentGroup) -> None:
+    frames = Number(int, 1, 1024, "frames")
+    group.add_argument(
+        "--stride", type=frames, metavar="N",
+        help="a new prediction every N frames: the clip's length is the batch way, 1 the rolling way (default: the "
+        "published model's, else the clip's length)",
+    )
+    group.add_argument(
+        "--clip-length", type=frames, metavar="N", help="frames of a clip, for a file that doesn't say"
+    )
+    group.add_argument(
+        "--clip-size", type=Number(int, 8, 2048, "pixels"), metavar="PIXELS",
+        help="width and height of a frame, for a file that doesn't say",
+    )
+    group.add_argument(
+        "--layout", choices=LAYOUTS,
+        help="order of the input's axes (t frames, c channels), for a file whose shape leaves it open",
+    )
+    group.add_argument(
+        "--mean", type=per_channel, metavar="R,G,B",
+        help="subtracted from the pixels, 0 to 255: one number or three (default: the file's, else 0)",
+    )
+    group.add_argument(
+        "--scale", type=per_channel, metavar="R,G,B",
+        help="what the pixels are then multiplied by (default: the file's, else 1 with --mean, 1/255 without)",
+    )
 
 
 def _add_display(group: argparse._ArgumentGroup) -> None:

@@ -12,11 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
+from classifier import Classifier
 from pace import Pace
 from sources import Frame, Source
 from sources.handover import BoundedQueue, LatestFrame
 from utils import RateMeter
-from video_classifier import Prediction, VideoClassifier
+from video_classifier import Prediction
 
 _POLL = 0.1  # seconds between looks at the stop flag
 _TURN = 0.02  # seconds in which each of several pipelines is looked at, when none has a new frame
@@ -53,7 +54,7 @@ class Pipeline:
     def __init__(
         self,
         source: Source,
-        classifier: VideoClassifier,
+        classifier: Classifier,
         pace: Pace,
         duration: float | None,
         max_frames: int | None,
@@ -66,7 +67,7 @@ class Pipeline:
         self._classifier = classifier
         self.pace = pace
         self.forget_after = forget_after
-        self._replacements: queue.SimpleQueue[VideoClassifier] = queue.SimpleQueue()
+        self._replacements: queue.SimpleQueue[Classifier] = queue.SimpleQueue()
         self._duration = duration
         self._max_frames = max_frames
         self._camera_meter = RateMeter()
@@ -136,7 +137,7 @@ class Pipeline:
         """Lets the model start from a fresh state at its next step."""
         self._reset_wanted.set()
 
-    def replace(self, classifier: VideoClassifier) -> None:
+    def replace(self, classifier: Classifier) -> None:
         """Lets another classifier go on from the next step on; the old one is closed."""
         self._replacements.put(classifier)
 
@@ -186,10 +187,10 @@ class Pipeline:
             self._classifier.reset()
         with pace.measured():
             image = frame.image if frame.lores is None else frame.lores
-            prediction = self._classifier.step(image, frame.timestamp)
+            prediction = self._classifier.step(image, frame.timestamp)  # None within a window of a clip model
         self._sample_meter.tick(frame.timestamp)
         self.sample_fps = self._sample_meter.rate(frame.timestamp)
-        return [prediction]
+        return [] if prediction is None else [prediction]
 
     def _is_gap(self, timestamp: float) -> bool:
         """Says whether nothing came for so long that what the model remembers is of another time."""
@@ -328,7 +329,7 @@ class FilePipeline(Pipeline):
 
 def open_pipeline(
     source: Source,
-    classifier: VideoClassifier,
+    classifier: Classifier,
     pace: Pace,
     *,
     duration: float | None = None,

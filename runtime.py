@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import importlib
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -24,6 +22,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 from errors import ModelError, PackageError, UserError
+from trial import try_in_child
 
 RUNTIMES = ("auto", "litert", "tflite", "tensorflow")
 
@@ -33,7 +32,6 @@ _PACKAGES = {
     "tflite": ("tflite-runtime", "tflite_runtime.interpreter"),
     "tensorflow": ("tensorflow", "tensorflow.lite.python.interpreter"),
 }
-_TRIAL_SECONDS = 30.0
 _sound: set[tuple[str, bytes]] = set()  # (runtime, hash of the file) of what ran in a child of this process
 
 
@@ -183,20 +181,9 @@ def _try_in_child(content: bytes, name: str) -> str | None:
     trial = name, hashlib.sha256(content).digest()
     if trial in _sound:
         return None
-    # The child finds the packages where this process does, also after sys.path was edited or under `python -P`.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, os.path.abspath(__file__), name]
-    try:
-        child = subprocess.run(
-            command, input=content, capture_output=True, env=environment, timeout=_TRIAL_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"one step took more than {_TRIAL_SECONDS:.0f} s"
-    if child.returncode < 0:
-        return f"it crashes ({signal.strsignal(-child.returncode)})"
-    if child.returncode > 0:
-        # The runtime's own reason stands on stdout, what the interpreter itself may have died of on stderr.
-        return (child.stdout or child.stderr.strip().rpartition(b"\n")[2]).decode(errors="replace")
+    problem = try_in_child(__file__, name, content=content)
+    if problem is not None:
+        return problem
     _sound.add(trial)
     return None
 

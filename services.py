@@ -55,14 +55,20 @@ class Services:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def rules(self, options: Namespace, labels: Sequence[str]) -> Rules | None:
+    def rules(self, options: Namespace, labels: Sequence[str], named_from: float) -> Rules | None:
         """Returns when an action counts as an event; None if nobody wants to know.
+
+        Args:
+            options: Those in force.
+            labels: The model's.
+            named_from: Probability below which the model calls an action unknown; 0 if it never does.
 
         Raises:
             UserError: They contradict each other, or name a label that the model doesn't have.
         """
         overrides = read_overrides(options.event_rules, labels)
-        rules = Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
+        on = max(options.event_on, named_from)
+        rules = Rules(on, options.event_off, options.event_min, options.event_gap, overrides)
         return rules if self._clips is not None or self._sinks or self._remotes or options.timeline else None
 
     def sinks(self, source: str) -> list[Sink]:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Collection
 
 import models
+from classifier import Classifier
 from errors import PackageError
 from events.rules import Rules
 from languages import choose_language, translated, untranslated
 from lettering import Lettering, open_lettering
+from model_metadata import labels_of
 from opening import load_classifier, open_pace, open_recorder, open_sinks, open_sources, open_view, truth_of
 from pipeline import InferenceWorker
 from services import Services
@@ -25,12 +27,15 @@ from sources.clock import Clock
 from thermal import Cooling
 from timeline.drawing import Names
 from utils import say
-from video_classifier import Selection, VideoClassifier
+from video_classifier import Selection
 from view import View
 
 _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
 # Options that need the model loaded again, and those that the choice of frames follows.
-_MODEL = ("model", "labels", "threads", "precision", "compile")
+_MODEL = (
+    "model", "labels", "threads", "precision", "compile",
+    "clip_length", "stride", "clip_size", "layout", "mean", "scale",
+)  # fmt: skip
 _PACE = ("model", "sample_fps", "idle", "max_cpu")
 
 
@@ -53,12 +58,12 @@ class Change:
 
     options: Namespace
     fps: float = _DEFAULT_FPS
-    classifiers: list[VideoClassifier] = field(default_factory=list)
+    classifiers: list[Classifier] = field(default_factory=list)
     selections: list[Selection] = field(default_factory=list)
     rules: Rules | None = None
     translations: list[str] | None = None
     lettering: Lettering | None = None
-    loaded: list[VideoClassifier] = field(default_factory=list)
+    loaded: list[Classifier] = field(default_factory=list)
     sources: list[Source] | None = None
     recorder: list[Sink] | None = None
 
@@ -91,7 +96,7 @@ class Session:
         self.fps = _DEFAULT_FPS
         self.views: list[View] = []
         self.sinks: list[Sink] = []
-        self.classifiers: list[VideoClassifier] = []
+        self.classifiers: list[Classifier] = []
         self.clock: Clock | None = None
         self.paused = False
         self._window = window
@@ -211,7 +216,7 @@ class Session:
     def _prepare_model(self, change: Change) -> None:
         options = change.options
         model = models.find_model(options.model)
-        labels = models.find_labels(model, options.labels)
+        labels = labels_of(model, options.labels)
         known = models.known_model(model)
         change.fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
         bounded = (options.memory is None) != (getattr(self.options, "memory", None) is None)
@@ -224,12 +229,13 @@ class Session:
         if anew:
             _describe(model, change.classifiers[0], change.fps)
         if anew or self._differs(options, "lang"):
-            _prepare_names(change, labels)
+            _prepare_names(change, labels if isinstance(labels, Path) else model.with_suffix(".txt"))
         else:
             change.translations, change.lettering = self.classifiers[0].translations, self.views[0].lettering
         chosen: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "threshold", "allow", "deny")}
         change.selections = [classifier.select(**chosen) for classifier in change.classifiers]
-        change.rules = self._services.rules(options, change.classifiers[0].labels)
+        named_from = getattr(change.classifiers[0].unknown, "threshold", 0.0)
+        change.rules = self._services.rules(options, change.classifiers[0].labels, named_from)
 
     def _start_views(self, change: Change) -> None:
         options, sources = change.options, change.sources or []
@@ -257,7 +263,7 @@ class Session:
         self.clock = Clock() if self._window is not None and not sources[0].live else None
         self.pause(self.paused)
 
-    def _adapt(self, place: int, classifier: VideoClassifier, change: Change, paced: bool) -> None:
+    def _adapt(self, place: int, classifier: Classifier, change: Change, paced: bool) -> None:
         """Lets a view and its classifier follow the options."""
         options, view, source = self.options, self.views[place], self._sources[place]
         classifier.selection = selection = change.selections[place]
@@ -310,7 +316,7 @@ def _prepare_names(change: Change, labels: Path) -> None:
         say(f"{error}; until then the picture shows {instead}")
 
 
-def _describe(model: Path, classifier: VideoClassifier, fps: float) -> None:
+def _describe(model: Path, classifier: Classifier, fps: float) -> None:
     threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
     say(f"model: {model.name} on {classifier.runtime}, {threads}, {fps:g} frames a second")
     for note in classifier.notes:

@@ -10,7 +10,8 @@ usage: ./setup.sh [--models NAMES] [--extras NAMES] [--python PATH] [--dev] [--y
 Makes classify.py ready to run: installs the system libraries that its window needs (with apt, after asking), Python
 packages into .venv, and models into models/. Run again, it takes seconds and mends what is missing.
 
-  --models NAMES  models to fetch, comma-separated: a0 (default), a1, a2, a0-float16, a1-float16, a2-float16, all, none
+  --models NAMES  models to fetch, comma-separated: a0 (default), a1, a2, a0-float16, a1-float16, a2-float16,
+                  resnet34 (looks at clips, 254 MB), all, none
   --extras NAMES  what further packages are for, comma-separated: remote (web page, MQTT), teach (your own
                   actions), lang (labels in other letters), cluster (an archive on several machines)
   --python PATH   the Python to use, 3.9 or newer (default: python3; on a Raspberry Pi /usr/bin/python3)
@@ -53,7 +54,7 @@ read_flags() {
   local name
   for name in ${models//,/ }; do
     case $name in
-      a[012] | a[012]-float16 | movinet_a[012]_int8 | movinet_a[012]_float16 | all | none) ;;
+      a[012] | a[012]-float16 | movinet_a[012]_int8 | movinet_a[012]_float16 | resnet34 | resnet-34_kinetics | all | none) ;;
       *) misused "--models: no model is called $name" ;;
     esac
   done

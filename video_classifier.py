@@ -8,113 +8,30 @@ the same however long the stream is.
 
 from __future__ import annotations
 
-import difflib
-import math
 import os
 import time
-from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Sequence
 
 import cv2
 import numpy as np
 
+from classifier import Category, Classifier, Prediction, Selection, check, softmax, top_indices
 from compiled import pools_of, prepare
 from engine import Engine
-from errors import ModelError, NotUnderstood, PackageError, UserError
+from errors import NotUnderstood, PackageError
 from memory import Memory, Pool
-from runtime import Runtime, choose_runtime, load_content, read_model
+from pixel_range import range_inside, real_levels
+from runtime import choose_runtime, load_content, read_model
 from signature import read_signature
+from teaching.answer import read_unknown
 from tuning import choose_threads, time_runs
-from utils import FITS, fit_frame, read_labels
 
-CHANNEL_ORDERS = ("rgb", "bgr")
+__all__ = ["PRECISIONS", "Category", "Prediction", "Selection", "VideoClassifier", "softmax", "top_indices"]
+
 PRECISIONS = ("source", "auto", "float", "int8")
 
-_TO_RGB = {
-    ("rgb", 1): cv2.COLOR_GRAY2RGB,
-    ("bgr", 1): cv2.COLOR_GRAY2RGB,
-    ("bgr", 3): cv2.COLOR_BGR2RGB,
-    ("rgb", 4): cv2.COLOR_RGBA2RGB,
-    ("bgr", 4): cv2.COLOR_BGRA2RGB,
-}
 
-
-@dataclass(frozen=True)
-class Category:
-    """One class and its share of the probability.
-
-    Attributes:
-        label: Its name.
-        probability: 0..1; over all classes, also where some are filtered out.
-        index: Its place among the logits.
-        translation: Its name in another language; "" where there is none.
-    """
-
-    label: str
-    probability: float
-    index: int
-    translation: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The name to show to people."""
-        return self.translation or self.label
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """Which classes Prediction.top may hold.
-
-    Attributes:
-        candidates: int [n], ascending indices of the classes that the lists let through.
-        top_k: How many at most.
-        threshold: Least probability, 0..1.
-    """
-
-    candidates: np.ndarray
-    top_k: int
-    threshold: float
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What one step says about the stream so far.
-
-    Attributes:
-        timestamp: The frame's, in seconds, as given to step().
-        step_time: Seconds that the whole step took.
-        step: 1 for the first frame after a reset.
-        top: At most top_k classes that pass the threshold and the lists, best first; may be empty.
-        logits: float32 [classes].
-        probabilities: float32 [classes], the softmax of the logits.
-    """
-
-    timestamp: float | None
-    step_time: float
-    step: int
-    top: list[Category]
-    logits: np.ndarray
-    probabilities: np.ndarray
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns what JSON can hold of it; a number that isn't finite is None."""
-        return {
-            "timestamp": _finite(self.timestamp, 6),
-            "step": self.step,
-            "step_ms": _finite(self.step_time * 1000, 1),
-            "top": [
-                {
-                    "label": category.label,
-                    **({"shown": category.shown} if category.translation else {}),
-                    "probability": _finite(category.probability, 6),
-                    "index": int(category.index),
-                }
-                for category in self.top
-            ],
-        }
-
-
-class VideoClassifier:
+class VideoClassifier(Classifier):
     """Classifies a stream of frames with a streaming MoViNet .tflite file.
 
     Not for use by several threads at once. Several classifiers don't disturb each other.
@@ -146,8 +63,7 @@ class VideoClassifier:
         input_size: The model's (height, width) in pixels.
         runtime: The Runtime in use.
         threads: Threads for the kernels.
-        fit: As given. Like the next three, it may be replaced between steps, by another thread too.
-        translations: The class names in another language, in the order of the logits; None to show them as they are.
+        fit: As given. Like the next two, it may be replaced between steps, by another thread too.
         selection: Which classes are in Prediction.top; made by select().
         memory: What bounds the model's memory, made by bounded_memory(); None without.
         notes: Lines that tell what was done with the model, for the user.
@@ -175,20 +91,11 @@ class VideoClassifier:
         fit: str = "crop",
         channel_order: str = "rgb",
     ) -> None:
-        _check("precision", precision in PRECISIONS, precision, f"one of {', '.join(PRECISIONS)}")
-        _check("fit", fit in FITS, fit, f"one of {', '.join(FITS)}")
-        _check("channel_order", channel_order in CHANNEL_ORDERS, channel_order, f"one of {', '.join(CHANNEL_ORDERS)}")
-        good = threads >= 1 if isinstance(threads, int) else threads in (None, "auto")
-        _check("threads", good, threads, "1 or more, or auto")
-        self.fit = fit
-        self.labels = list(read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels)
-        self.translations: list[str] | None = None
-        self._channel_order = channel_order
-
-        self.runtime: Runtime = choose_runtime(runtime)
-        self.notes: list[str] = []
-        self._model = model
+        super().__init__(model, labels, threads=threads, fit=fit, channel_order=channel_order)
+        check("precision", precision in PRECISIONS, precision, f"one of {', '.join(PRECISIONS)}")
+        self.runtime = choose_runtime(runtime)
         content = read_model(model)
+        levels = real_levels(*range_inside(content))
         if precision != "source":
             content, note = prepare(model, content, self.runtime, precision, horizons=memory is not None)
             self.notes += [note] if note else []
@@ -196,34 +103,17 @@ class VideoClassifier:
             threads = choose_threads(
                 content, self.runtime, measure=lambda number: time_runs(self._load(content, number).invoke)
             )
-        self.threads: int = threads or min(4, os.cpu_count() or 1)
+        self.threads = threads or min(4, os.cpu_count() or 1)
         self.engine: Engine | None = self._load(content, self.threads)
+        self.unknown = read_unknown(model, self.labels)
         self._pools = [] if memory is None else self._find_pools(content)
         self.memory = None if memory is None else self.bounded_memory(memory)
         signature = self.engine.signature
-        self.input_size: tuple[int, int] = (signature.image.shape[2], signature.image.shape[3])
-        classes = signature.logits.shape[1]
-        if len(self.labels) != classes:
-            given = f"label file {labels}" if isinstance(labels, (str, os.PathLike)) else "the list of labels"
-            raise ModelError(
-                f"{given} has {len(self.labels)} names, but model {model} has {classes} classes; "
-                "give the labels that belong to it with --labels"
-            )
+        self.input_size = (signature.image.shape[2], signature.image.shape[3])
+        self._check_classes(signature.logits.shape[1])
         self.selection = self.select(top_k=top_k, threshold=threshold, allow=allow, deny=deny)
-        # What each value of a byte becomes at the model's input: 0..1, quantized if the input is.
-        self._levels = signature.image.from_real(np.arange(256, dtype=np.float32) / np.float32(255))
-        self._buffers: dict[tuple[str, int], np.ndarray] = {}
-        self._steps = 0
-
-    def __enter__(self) -> VideoClassifier:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Releases the model; may be called twice. No step can follow."""
-        self.engine = None
+        # What each value of a byte becomes at the model's input, quantized if that is.
+        self._levels = signature.image.from_real(levels)
 
     def reset(self) -> None:
         """Forgets the stream: the next frame is the first."""
@@ -232,29 +122,19 @@ class VideoClassifier:
         if self.memory is not None:
             self.memory.reset()
 
-    def select(
-        self, *, top_k: int, threshold: float, allow: Sequence[str] | None, deny: Sequence[str] | None
-    ) -> Selection:
-        """Returns a selection of classes, to be set as `selection`; the arguments are those of the class.
-
-        Raises:
-            UserError: One is out of range, a name is unknown, or no class is left.
-        """
-        _check("top_k", top_k >= 1, top_k, "1 or more")
-        _check("threshold", 0 <= threshold <= 1, threshold, "from 0 to 1")
-        return Selection(_candidates(self.labels, allow, deny), top_k, threshold)
-
     def bounded_memory(self, frames: int) -> Memory | None:
         """Returns what bounds the memory to about so many frames, to be set as `memory`; None where nothing can.
 
         Raises:
             UserError: Fewer than 1.
         """
-        _check("memory", frames >= 1, frames, "1 frame or more")
+        check("memory", frames >= 1, frames, "1 frame or more")
         return Memory(self._pools, frames) if self._pools is not None else None
 
-    def resume(self, other: VideoClassifier) -> None:
+    def resume(self, other: Classifier) -> None:
         """Goes on with the stream of another one, where both run one model in the same form; else starts anew."""
+        if not isinstance(other, VideoClassifier):
+            return
         mine, theirs = self._open().states, other._open().states
         form = [[(name, each.shape, each.dtype) for name, each in states.items()] for states in (mine, theirs)]
         if self._model == other._model and form[0] == form[1]:
@@ -275,23 +155,11 @@ class VideoClassifier:
             ModelError: The model's logits are not numbers.
         """
         start = time.perf_counter()
-        engine, memory, selection = self._open(), self.memory, self.selection
-        translations = self.translations
+        engine, memory = self._open(), self.memory
         cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
         if memory is not None:
             memory.bound(engine.states)
-        logits = engine.step()
-        self._steps += 1
-        probabilities = softmax(logits)
-        if math.isnan(probabilities[0]):  # One logit that is not a number makes all probabilities so.
-            raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
-        best = top_indices(probabilities, selection.candidates, selection.top_k)
-        top = [
-            Category(self.labels[index], probability, index, translations[index] if translations else "")
-            for index, probability in zip(best.tolist(), probabilities[best].tolist())
-            if probability >= selection.threshold
-        ]
-        return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities)
+        return self._predict(engine.step(), timestamp, start)
 
     def _load(self, content: bytes, threads: int) -> Engine:
         interpreter = load_content(self._model, content, self.runtime, threads)
@@ -303,88 +171,3 @@ class VideoClassifier:
         except (NotUnderstood, PackageError) as reason:
             self.notes.append(f"memory is not bounded: {reason}")
             return None
-
-    def _open(self) -> Engine:
-        if self.engine is None:
-            raise RuntimeError("the classifier is closed")
-        return self.engine
-
-    def _picture(self, frame: np.ndarray) -> np.ndarray:
-        """Returns the frame as uint8 [height, width, 3] RGB of the model's size."""
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-            kind = f"{frame.dtype} array" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise TypeError(f"frame must be a uint8 array, not {kind}")
-        channels = 1 if frame.ndim == 2 else frame.shape[2] if frame.ndim == 3 else 0
-        if channels not in (1, 3, 4) or frame.size == 0:
-            raise ValueError(f"frame must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], not {list(frame.shape)}")
-        if channels == 1:
-            frame = frame.reshape(frame.shape[:2])
-        # Converted after resizing: there are fewer pixels then.
-        picture = fit_frame(frame, *self.input_size, self.fit, self._buffer("resized", channels))
-        code = _TO_RGB.get((self._channel_order, channels))
-        return picture if code is None else cv2.cvtColor(picture, code, dst=self._buffer("rgb", 3))
-
-    def _buffer(self, purpose: str, channels: int) -> np.ndarray:
-        """Returns uint8 [height, width] or [height, width, channels], the same each time."""
-        key = purpose, channels
-        if key not in self._buffers:
-            self._buffers[key] = np.empty(self.input_size + (() if channels == 1 else (channels,)), np.uint8)
-        return self._buffers[key]
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns the probabilities of float32 logits [classes] as float32 [classes]; infinite logits are allowed."""
-    largest = logits.max()
-    if not -1e38 < largest < 1e38:
-        logits = np.clip(logits, -1e38, 1e38)
-        largest = logits.max()
-    exponentials = np.exp(logits - largest)
-    exponentials /= exponentials.sum()
-    return exponentials
-
-
-def top_indices(scores: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
-    """Returns the candidates with the k highest scores, best first, equal scores by index.
-
-    Args:
-        scores: float [classes], finite.
-        candidates: int [n], ascending indices into scores.
-        k: At least 1; capped at n.
-    """
-    left, best = scores[candidates], []
-    for _ in range(min(k, len(left))):  # For a few of some hundred classes this is faster than any sort.
-        best.append(int(left.argmax()))
-        left[best[-1]] = -np.inf
-    return candidates[best]
-
-
-def _candidates(labels: list[str], allow: Sequence[str] | None, deny: Sequence[str] | None) -> np.ndarray:
-    """Returns the indices of the classes that both lists let through, ascending."""
-    allowed = set(range(len(labels))) if allow is None else _indices(labels, allow)
-    left = sorted(allowed - _indices(labels, deny or ()))
-    if not left:
-        raise UserError("the allow and deny lists leave no class to show; allow at least one")
-    return np.array(left)
-
-
-def _indices(labels: list[str], names: Sequence[str]) -> set[int]:
-    places: dict[str, set[int]] = {}
-    for index, label in enumerate(labels):
-        places.setdefault(label.strip().casefold(), set()).add(index)
-    found: set[int] = set()
-    for name in names:
-        key = name.strip().casefold()
-        if key not in places:
-            near = difflib.get_close_matches(key, places, n=1, cutoff=0.0)
-            raise UserError(f"unknown class {name!r}; did you mean {labels[min(places[near[0]])]!r}?")
-        found |= places[key]
-    return found
-
-
-def _finite(value: float | None, digits: int) -> float | None:
-    return round(float(value), digits) if value is not None and math.isfinite(value) else None
-
-
-def _check(what: str, good: bool, value: object, wanted: str) -> None:
-    if not good:
-        raise UserError(f"{what} is {value!r}; it must be {wanted}")

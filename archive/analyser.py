@@ -63,14 +63,14 @@ class Settings:
     Attributes:
         options: The command line's.
         model: Path of the model file, absolute.
-        labels: Path of its labels, absolute.
+        labels: Absolute path of its labels, or their names.
         memory: Frames that the model remembers; None for all.
         fps: Frames a second that the model is to see.
     """
 
     options: Namespace
     model: str
-    labels: str
+    labels: str | list[str]
     memory: int | None
     fps: float
 
@@ -99,7 +99,7 @@ class Analyser:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         options = settings.options
-        self.classifier = load_classifier(Path(settings.model), Path(settings.labels), settings.memory, options)
+        self.classifier = load_classifier(Path(settings.model), settings.labels, settings.memory, options)
         overrides = read_overrides(options.event_rules, self.classifier.labels)
         self._rules = Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
 

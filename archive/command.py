@@ -18,6 +18,7 @@ from archive.patterns import File, expand
 from archive.pool import Pool
 from archive.progress import Progress
 from errors import SourceError, UserError
+from model_metadata import labels_of
 from signals import Signals
 from utils import read_labels, say
 
@@ -138,21 +139,23 @@ def _prepare(options: Namespace) -> tuple[Settings, str]:
         UserError: The model can't be used, or a flag doesn't fit it.
     """
     model = models.find_model(options.model)
-    labels = models.find_labels(model, options.labels)
+    labels = labels_of(model, options.labels)
+    names = labels if isinstance(labels, list) else read_labels(labels)
     known = models.known_model(model)
     fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
     memory = None if options.memory is None else max(1, round(options.memory * fps))
     values = {**vars(options), "threads": 1}
     if options.cluster is not None and options.precision == "auto":
         values["precision"] = "float"  # not what each machine finds the faster one
-    settings = Settings(Namespace(**values), str(model.resolve()), str(labels.resolve()), memory, fps)
+    given = labels if isinstance(labels, list) else str(labels.resolve())
+    settings = Settings(Namespace(**values), str(model.resolve()), given, memory, fps)
     classifier = settings.open().classifier
     say(f"model: {model.name} on {classifier.runtime}, {fps:g} frames a second")
     for note in classifier.notes:
         say(f"model: {note}")
     classifier.close()
     decisive = {name: values.get(name) for name in _DECISIVE if values.get(name) is not None}
-    what = [hashlib.sha256(model.read_bytes()).hexdigest(), read_labels(labels), decisive]
+    what = [hashlib.sha256(model.read_bytes()).hexdigest(), names, decisive]
     return settings, hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ import importlib.util
 from argparse import Namespace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from checks import Finding, ok, problem, warning
 from errors import UserError
@@ -66,6 +67,7 @@ def check_pyav() -> Finding:
 def check_model(options: Namespace) -> Finding:
     """Looks at the files of the model that would run: are they here, are they whole, do they belong together?"""
     import models
+    from model_metadata import labels_of
     from utils import read_labels
 
     try:
@@ -73,7 +75,8 @@ def check_model(options: Namespace) -> Finding:
         if path is None:
             return warning(f"{_model_name(options)} isn't here yet; it is fetched at its first use, or now: ./setup.sh")
         known = models.known_model(path)
-        labels = read_labels(models.find_labels(path, options.labels))
+        labels = labels_of(path, options.labels)
+        labels = read_labels(labels) if isinstance(labels, Path) else labels
         if known and known.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != known.sha256:
             return warning(f"{path} differs from the published file; rm {path} && ./setup.sh fetches that")
     except UserError as error:
@@ -86,20 +89,30 @@ def check_runtime(options: Namespace) -> Finding:
     import numpy as np
 
     import models
+    from model_metadata import labels_of
     from runtime import choose_runtime
     from startup import DEMO_MODEL
-    from video_classifier import VideoClassifier
 
     try:
         model = _local_model(options) or models.MODELS / DEMO_MODEL
         if not model.is_file():
             return warning(f"{choose_runtime(options.runtime)}, but there is no model here to try it with")
-        labels = models.find_labels(model, options.labels)
-        with VideoClassifier(model, labels, runtime=options.runtime) as classifier:
+        labels = labels_of(model, options.labels)
+        with _open(model, labels, options.runtime) as classifier:
             classifier.step(np.zeros((*classifier.input_size, 3), np.uint8))
             return ok(f"{classifier.runtime} runs {model.name}")
     except UserError as error:
         return problem(str(error))
+
+
+def _open(model: Path, labels: Any, runtime: str) -> Any:
+    from clip_classifier import ClipClassifier
+    from clip_format import is_clip_model, known_settings
+    from video_classifier import VideoClassifier
+
+    if is_clip_model(model):
+        return ClipClassifier(model, labels, clip=known_settings(model), runtime=runtime)
+    return VideoClassifier(model, labels, runtime=runtime)
 
 
 def _model_name(options: Namespace) -> str:

@@ -16,8 +16,8 @@ def find_model(name: str) -> Path:
     """Returns the path of a model file.
 
     Args:
-        name: A path; or the name of a file in models/, with or without ".tflite"; or the name or alias of a published
-            model, which is fetched, with its progress on stderr, if it is not in models/ yet.
+        name: A path; or the name of a file in models/, with or without ".tflite" or ".onnx"; or the name or alias of a
+            published model, which is fetched, with its progress on stderr, if it is not in models/ yet.
 
     Raises:
         ModelError: There is no such file or published model, or the model could not be fetched.
@@ -28,13 +28,13 @@ def find_model(name: str) -> Path:
         return path
     if path.parent == Path(".") or os.path.abspath(path.parent) == str(MODELS):
         model = published(path.name)
-        for file in [path.name, f"{path.name}.tflite"] + ([model.file] if model else []):
+        for file in [path.name, f"{path.name}.tflite", f"{path.name}.onnx"] + ([model.file] if model else []):
             if os.path.isfile(MODELS / file):
                 return MODELS / file
         if model:
             return _fetch(model)
     if os.path.isdir(path):
-        raise ModelError(f"model {name!r} is a folder; give a .tflite file in it")
+        raise ModelError(f"model {name!r} is a folder; give a .tflite or .onnx file in it")
     names = [text for model in registry().values() for text in (model.name, model.alias, model.file)]
     raise ModelError(
         f"no model {name!r}: neither a file nor a published model{_nearest(path.name, names)}; "

@@ -21,7 +21,7 @@ from models.registry import MODELS, Model, published, registry, table
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m models", description="The published MoViNet models.")
+    parser = argparse.ArgumentParser(prog="python -m models", description="The published models.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="print them, and which are here")
     fetching = commands.add_parser(

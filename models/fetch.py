@@ -32,7 +32,7 @@ def fetch(
         timeout: Longest silence of a server, in seconds.
 
     Returns:
-        The path of the .tflite file.
+        The path of the file.
 
     Raises:
         ModelError: No address gave the right file, or the folder has another file of that name.
@@ -47,7 +47,7 @@ def fetch(
         for url in _urls(model):
             try:
                 transfer(url, partial, progress, timeout)
-                data = unpack(partial.read())
+                data = unpack(partial.read(), model.format)
                 verify(model, data)
             except TransferError as error:
                 hosts_by_reason.setdefault(str(error), []).append(_host(url))
@@ -61,7 +61,7 @@ def fetch(
     reasons = "; ".join(f"{', '.join(hosts)}: {reason}" for reason, hosts in hosts_by_reason.items())
     raise ModelError(
         f"can't fetch {model.name} ({reasons}); try again later, or download it from {model.source} and save its "
-        f".tflite file as {path}"
+        f".{model.format} file as {path}"
     )
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Mapping
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,9 +33,12 @@ class Model:
         source: The page that describes it.
         bytes: Length of the file, where known.
         sha256: Of the file, where known.
+        sha1: Likewise, of a file for which only that is published.
         mebibytes: Published, rounded length in 2**20 bytes, where only that is known.
         top1: Percent of the clips of its test set whose first label is right, where published.
         accuracy_source: Where `top1` was published.
+        format: "tflite" or "onnx"; how its file name ends.
+        clip: What a model of clips wants, by the names of clip_format.ClipSettings; None for a streaming model.
     """
 
     name: str
@@ -47,14 +51,17 @@ class Model:
     source: str
     bytes: int | None = None
     sha256: str | None = None
+    sha1: str | None = None
     mebibytes: float | None = None
     top1: float | None = None
     accuracy_source: str | None = None
+    format: str = "tflite"
+    clip: Mapping[str, Any] | None = None
 
     @property
     def file(self) -> str:
         """Its file name in models/."""
-        return f"{self.name}.tflite"
+        return f"{self.name}.{self.format}"
 
 
 @functools.cache
@@ -83,7 +90,7 @@ def table(folder: Path = MODELS) -> str:
         rows.append((
             model.name,
             model.alias,
-            f"{size / 1e6:.1f} MB" if size else "-",
+            f"{size / 1e6:.{0 if size > 1e8 else 1}f} MB" if size else "-",
             f"{model.input_size} px",
             f"{model.fps:g} fps",
             f"{model.top1:g} %" if model.top1 else "-",
@@ -92,5 +99,6 @@ def table(folder: Path = MODELS) -> str:
         ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    own = sorted(path.name for path in folder.glob("*.tflite") if not known_model(path))
+    files = [path for kind in ("tflite", "onnx") for path in folder.glob(f"*.{kind}")]
+    own = sorted(path.name for path in files if not known_model(path))
     return "\n".join(lines + [f"\nalso in {folder.name}/: {', '.join(own)}"] * bool(own))

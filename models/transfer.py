@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from models.partial import Partial
 
-LARGEST = 64 * 2**20  # bytes; several times the largest published model
+LARGEST = 320 * 2**20  # bytes; somewhat more than the largest published model
 _SLOWEST = 1000  # bytes a second, over one timeout
 _ATTEMPTS = 4
 _CHUNK = 64 * 1024  # bytes

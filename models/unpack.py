@@ -9,51 +9,55 @@ import tarfile
 import zlib
 
 from models.registry import Model
-from models.transfer import LARGEST
+
+_LARGEST = 64 * 2**20  # bytes of an unpacked archive; several times the largest that is published
 
 
 class WrongFileError(Exception):
     """Why a download is not the model, in a few words."""
 
 
-def unpack(data: bytes) -> bytes:
-    """Returns the .tflite file in a download, told by its content.
+def unpack(data: bytes, kind: str = "tflite") -> bytes:
+    """Returns the model file in a download, told by its content.
 
-    Works in memory and within `LARGEST` bytes, so that no archive can fill the disk or write to a place of its choice.
+    Works in memory and within `_LARGEST` bytes, so that no archive can fill the disk or write to a place of its choice.
 
     Raises:
-        WrongFileError: It is neither a .tflite file nor a .tar.gz that holds exactly one.
+        WrongFileError: It is neither a file of this kind, tflite or onnx, nor a .tar.gz that holds exactly one .tflite.
     """
     if data[:2] == b"\x1f\x8b":
         data = _only_model(_decompress(data))
-    if data[4:8] == b"TFL3":
+    if data[4:8] == b"TFL3" if kind == "tflite" else data[:1] == b"\x08":  # ONNX begins with its version, field 1
         return data
     if data.lstrip()[:1] == b"<":
         raise WrongFileError("sent a web page instead of the model")
-    raise WrongFileError("sent something else than a TensorFlow Lite model" if data else "sent nothing")
+    wanted = "a TensorFlow Lite model" if kind == "tflite" else "an ONNX model"
+    raise WrongFileError(f"sent something else than {wanted}" if data else "sent nothing")
 
 
 def verify(model: Model, data: bytes) -> None:
-    """Compares a .tflite file with what is known of the published one.
+    """Compares a file with what is known of the published one.
 
     Raises:
         WrongFileError: Its length or checksum differs.
     """
     if model.bytes is not None and len(data) != model.bytes:
         raise WrongFileError(f"wrong length, {len(data):,} bytes instead of {model.bytes:,}")
-    digest = hashlib.sha256(data).hexdigest()
-    if model.sha256 is not None and digest != model.sha256:
-        raise WrongFileError(f"wrong content, sha256 {digest[:12]}... instead of {model.sha256[:12]}...")
+    for algorithm, wanted in (("sha256", model.sha256), ("sha1", model.sha1)):
+        if wanted is not None:
+            digest = hashlib.new(algorithm, data).hexdigest()
+            if digest != wanted:
+                raise WrongFileError(f"wrong content, {algorithm} {digest[:12]}... instead of {wanted[:12]}...")
 
 
 def _decompress(data: bytes) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(_LARGEST + 1)
     except (OSError, EOFError, zlib.error):
         raise WrongFileError("sent a damaged archive") from None
-    if len(content) > LARGEST:
-        raise WrongFileError(f"sent an archive of more than {LARGEST / 1e6:.0f} MB")
+    if len(content) > _LARGEST:
+        raise WrongFileError(f"sent an archive of more than {_LARGEST / 1e6:.0f} MB")
     return content
 
 

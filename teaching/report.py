@@ -255,10 +255,11 @@ def _probabilities(report: Report) -> Iterator[str]:
         softened = f" ({percent(before)} without the temperature, {calibration.temperature:.2g})"
         yield f"probabilities are off by {percent(after)} on average{softened if calibration.temperature > 1 else ''}\n"
     if unknown is not None:
-        yield (
-            f"unknown is an action below {unknown.threshold:.3g}: {percent(unknown.missed)} of the actions; "
-            f"{percent(unknown.called)} of {unknown.label!r} is called an action\n"
-        )
+        named = f"{percent(unknown.called)} of {unknown.label!r} is called an action"
+        if unknown.threshold:
+            yield f"unknown is an action below {unknown.threshold:.3g}: {percent(unknown.missed)} of the actions; {named}\n"
+        else:
+            yield f"{named}, so that no threshold is needed\n"
     if kept is not None:
         yield f"kept: {_count(kept.count, 'old class', 'old classes')}; {_count(kept.taken, 'clip')} called one of them"
         yield f"; replaced by yours: {', '.join(kept.replaced)}\n" if kept.replaced else "\n"

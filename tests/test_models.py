@@ -36,6 +36,7 @@ from hostile_server import (
 )
 
 import models
+from clip_format import ClipSettings, known_settings
 from errors import ModelError, OutputError
 from models import Model, find_labels, find_model, known_model, registry, table
 from models.fetch import fetch
@@ -633,8 +634,8 @@ def test_command_all_and_none(program):
     with serving(**{model.file: status(404) for model in registry().values()}) as server:
         code, _, errors = run(program, "fetch", "all", mirror=server.url(""))
     assert code == 1
-    assert len(errors.splitlines()) == 6
-    assert all(line.startswith("warning: can't fetch movinet_") and "404" in line for line in errors.splitlines())
+    assert len(errors.splitlines()) == len(registry())
+    assert all(line.startswith("warning: can't fetch ") and "404" in line for line in errors.splitlines())
 
 
 def test_command_one_failure_does_not_stop_the_others(program):
@@ -868,7 +869,7 @@ def test_known_model_goes_by_the_file_name():
 
 
 def test_registry_is_consistent():
-    entries = list(registry().values())
+    entries = [model for model in registry().values() if model.clip is None]
     assert {(model.name.split("_")[1], model.name.split("_")[2]) for model in entries} == {
         (size, kind) for size in ("a0", "a1", "a2") for kind in ("int8", "float16")
     }
@@ -898,13 +899,34 @@ def test_registry_knows_the_real_file(tmp_path):
         assert fetch(model, tmp_path).read_bytes() == real.read_bytes()
 
 
+def test_registry_knows_the_clip_model():
+    model = registry()["resnet-34_kinetics"]
+    assert known_model("anywhere/resnet-34_kinetics.onnx") == model and models.published("resnet34") == model
+    # The sha1 and the address stand in OpenCV's list of test data, the rest in its example action_recognition.py.
+    assert model.sha1 == "88897629e4abb0fddef939f0c2d668a4edeb0788" and "065l4vr8bptzohb" in model.urls[0]
+    assert model.sha256 is None and model.top1 is None and model.bytes is None
+    assert known_settings(model.file) == ClipSettings(16, 16, 112, "ncthw", (114.7748, 107.7354, 99.4750), (1.0,))
+    assert len((ROOT / "labels" / model.labels).read_text().splitlines()) == 400
+
+
+def test_fetches_an_onnx_file_and_checks_its_sha1(tmp_path):
+    content = (ROOT / "tests" / "data" / "clip.onnx").read_bytes()
+    known = replace(described(data=None, name="clips"), format="onnx", sha1=hashlib.sha1(content).hexdigest())
+    with serving(a=whole(content), b=whole(content[:-1] + b"x"), c=whole(DATA)) as server:
+        assert fetch(replace(known, urls=(server.url("/a"),)), tmp_path) == tmp_path / "clips.onnx"
+        assert (tmp_path / "clips.onnx").read_bytes() == content
+        other = replace(known, name="other")
+        assert_refused(tmp_path, replace(other, urls=(server.url("/b"),)), "wrong content, sha1")
+        assert_refused(tmp_path, replace(other, urls=(server.url("/c"),)), "something else than an ONNX model")
+
+
 def test_table_fits_a_terminal_and_tells_what_is_here(tmp_path):
     (tmp_path / "movinet_a2_int8.tflite").write_bytes(DATA)
     (tmp_path / "gestures.tflite").write_bytes(DATA)
     text = table(tmp_path)
     lines = text.splitlines()
     assert all(len(line) <= 80 for line in lines)
-    rows = {line.split()[0]: line for line in lines[1:7]}
+    rows = {line.split()[0]: line for line in lines[1 : 1 + len(registry())]}
     assert set(rows) == set(registry())
     for text in ("a0", "3.3 MB", "172 px", "5 fps", "65 %", "no", "Apache-2.0"):
         assert text in rows["movinet_a0_int8"]

@@ -62,19 +62,19 @@ def test_every_flag_can_stand_in_the_file(config):
         "events": '["a.db", "-"]', "event-on": "0.6", "event-off": "0.2", "event-min": "2.0", "event-gap": "3.0",
         "clips": '"clips"', "clips-limit": '"5MB"', "pre-roll": "1.5", "serve": '"0.0.0.0:80"', "token": '"t"',
         "mqtt": '"mqtt://host"', "mqtt-ca": '"ca.pem"', "mqtt-sensors": '["yoga"]', "control": "false",
-        "instance": '"hall"',
+        "instance": '"hall"', "stride": "4", "clip-length": "8", "clip-size": "112", "layout": '"ncthw"',
+        "mean": '"1,2,3"', "scale": "0.5",
     }  # fmt: skip
     offered = {action.option_strings[0][2:] for action in build_parser()._actions} - {
-        "list-models", "list-cameras", "doctor", "config", "cameraId", "", "events-report", "day", "live", "status",
-        "snapshot", "reset", "quit",
+        "list-models", "model-info", "list-cameras", "doctor", "config", "cameraId", "", "events-report", "day", "live",
+        "status", "snapshot", "reset", "quit",
     }  # fmt: skip
     assert set(flags) == offered - {"h"}, "a new flag belongs into this test"
 
     options = vars(parse_options(["--config", config("".join(f"{key} = {value}\n" for key, value in flags.items()))]))
 
     defaults = vars(parse_options([]))
-    once = ["list_cameras", "list_models", "events_report", "day", "live", "status", "snapshot", "reset", "quit"]
-    once.append("doctor")
+    once = "list_cameras model_info list_models events_report day live status snapshot reset quit doctor".split()
     assert [name for name in defaults if options[name] == defaults[name]] == [*once, "event_rules"]
 
 
