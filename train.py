@@ -12,13 +12,17 @@ from __future__ import annotations
 import signal
 import sys
 
+from credentials import hide_credentials
 from environment import use_venv
 
 if __name__ == "__main__":
+    hide_credentials()
     # The imports below take a second on a Pi; Ctrl-C during them should end the program without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     use_venv()
 
+import os
+import threading
 from typing import Sequence
 
 from errors import UserError
@@ -52,4 +56,6 @@ def main(arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
+    if threading.active_count() > 1:
+        os._exit(status)  # a camera's driver that never returns holds its thread
     sys.exit(status)

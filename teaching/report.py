@@ -257,7 +257,8 @@ def _probabilities(report: Report) -> Iterator[str]:
     if unknown is not None:
         named = f"{percent(unknown.called)} of {unknown.label!r} is called an action"
         if unknown.threshold:
-            yield f"unknown is an action below {unknown.threshold:.3g}: {percent(unknown.missed)} of the actions; {named}\n"
+            unnamed = percent(unknown.missed)
+            yield f"unknown is an action below {unknown.threshold:.3g}: {unnamed} of the actions; {named}\n"
         else:
             yield f"{named}, so that no threshold is needed\n"
     if kept is not None:

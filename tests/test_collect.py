@@ -26,8 +26,7 @@ from teaching.collect_command import run
 from teaching.collect_loop import fit_clip
 
 # Ends as train.py does: a driver's thread may still be in a camera that died.
-SCRIPT = "import os, sys; from teaching.collect_command import run; status = run(sys.argv[1:]); "
-COMMAND = [sys.executable, "-c", SCRIPT + "sys.stdout.flush(); os._exit(status)"]
+COMMAND = [sys.executable, str(ROOT / "train.py"), "collect"]
 HEADLESS = ["--display", "none", "--no-background"]
 DEMO = ["--source", "demo", "--camera-fps", "10", "--width", "160", "--height", "120", "--pause", "0"]
 BITS = 8

@@ -9,12 +9,12 @@ import time
 
 import cv2
 import pytest
+from conftest import ROOT
 from desktop import environment, managed_desktop, needs_desktop, screenshot, wait_for
 
 pytestmark = needs_desktop
 
 TITLE = "Collecting clips"
-SCRIPT = "import sys; from teaching.collect_command import run; sys.exit(run(sys.argv[1:]))"
 DEMO = ["--source", "demo", "--width", "320", "--height", "240", "--camera-fps", "10", "--no-background"]
 
 
@@ -30,7 +30,7 @@ class Program:
     def __init__(self, desktop, data, *flags):
         self.environment = environment(DISPLAY=desktop)
         self.data = data
-        command = [sys.executable, "-c", SCRIPT, *DEMO, "--data", str(data), *flags]
+        command = [sys.executable, str(ROOT / "train.py"), "collect", *DEMO, "--data", str(data), *flags]
         self.process = subprocess.Popen(
             command,
             env=self.environment,

@@ -21,7 +21,7 @@ from teaching.calibrate import OLD_SHARE, calibration_error, choose_offset, choo
 from teaching.features import Samples
 from teaching.fit import Fitted, Old, fit
 from teaching.folds import ALWAYS_LEARNT, deal
-from teaching.regression import fit_beside, fit_strengths, row_weights
+from teaching.regression import STRENGTHS, fit_beside, fit_strengths, row_weights
 from teaching.unknown import LEAST, MOST_CALLED, apply_unknown, choose_threshold, find_background
 
 
@@ -155,6 +155,19 @@ def test_temperature_is_found() -> None:
     assert after < 0.02 < 0.1 < before
 
 
+def test_temperature_is_folded_into_what_is_fitted() -> None:
+    """Clips that overlap, in more dimensions than they can fill: overconfident without a temperature."""
+    samples = draw_clips(3, 15, size=60, spread=0.5)
+    fitted = fit_quietly(samples)
+    calibration = fitted.report.calibration
+    assert calibration is not None and calibration.temperature > 1.1
+    weights = row_weights(samples.labels, samples.clips)
+    strengths = [strength for strength in STRENGTHS if strength <= fitted.report.strength]
+    plain = fit_strengths(samples.features.astype(float), samples.labels, weights, strengths)[-1]
+    expected = plain.logits(samples.features) / calibration.temperature
+    assert np.abs(samples.features @ fitted.weights.T + fitted.bias - expected).max() < 1e-3
+
+
 def test_temperature_never_sharpens() -> None:
     logits = np.eye(3)[[0, 1, 2, 0]]
     assert choose_temperature(logits, np.array([0, 1, 2, 0]), np.ones(4))[0] == pytest.approx(1)
@@ -268,7 +281,9 @@ def old_classifier(classes: int, size: int, spread: float, seed: int = 9) -> Old
 
 
 def test_old_classes_keep_their_ratios_and_new_clips_win() -> None:
-    samples = draw_clips(4, 8, size=40, spread=12)
+    drawn = draw_clips(4, 12, size=40, spread=12)
+    learnt = drawn.clips % 12 < 8
+    samples = make_samples(*(array[learnt] for array in (drawn.features, drawn.labels, drawn.clips, drawn.moments)))
     samples.names[0] = "background"
     old = old_classifier(600, 40, 0.3)
     fitted = fit_quietly(samples, old=old)
@@ -278,6 +293,8 @@ def test_old_classes_keep_their_ratios_and_new_clips_win() -> None:
     assert report.kept.count == 600
     assert report.accuracy.value >= 0.9
     assert report.kept.taken <= 1
+    new = drawn.features[~learnt] @ fitted.weights.T + fitted.bias
+    assert (new.argmax(axis=1) == 600 + drawn.labels[~learnt]).mean() >= 0.9
     # Anything may be seen, also what is unlike all clips.
     seen = np.random.default_rng(0).normal(size=(50, 40)) * 5
     before = seen @ old.weights.T.astype(np.float64) + old.bias

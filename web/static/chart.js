@@ -10,10 +10,22 @@ const OTHER = "#8b95a1";
 const colours = new Map();
 export const recoloured = new EventTarget(); // told when a label has lost its colour to another
 
+// CRC-32 of a text, begun with 92, as timeline/colours.py has it: a label has the same colour on the page, on the
+// picture and in files, unless another one with the same colour came first.
+function ownColour(label) {
+  let crc = ~92;
+  for (const byte of new TextEncoder().encode(label)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return PALETTE[(~crc >>> 0) % PALETTE.length];
+}
+
 // A label keeps its colour while it is in use, everywhere on the page; when none is left, a label stays grey.
 export function colourOf(label, inUse = null) {
   if (!colours.has(label)) {
-    let free = PALETTE.find((colour) => ![...colours.values()].includes(colour));
+    const taken = [...colours.values()];
+    let free = [ownColour(label), ...PALETTE].find((colour) => !taken.includes(colour));
     if (!free && inUse) {
       const gone = [...colours.keys()].find((other) => !inUse.has(other));
       free = colours.get(gone);
