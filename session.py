@@ -275,7 +275,7 @@ class Session:
         classifier.translations, view.lettering = change.translations, change.lettering
         drawn = change.translations if change.lettering is not None else None
         face = None if change.lettering is None else change.lettering.regular
-        view.names = Names(dict(zip(classifier.labels, drawn or ())), face)
+        view.names = Names(dict(zip(classifier.labels, drawn or ())), None if isinstance(face, int) else face)
         view.status.wanted_fps = self.fps
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:

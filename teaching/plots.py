@@ -119,7 +119,7 @@ def _draw_reliability(axes: Any, calibration: Calibration) -> None:
     axes.set_xlabel("how sure: probability of the answer", color=_INK)
     axes.set_ylabel("how often right", color=_INK)
     axes.set_title("Do the probabilities mean what they say?", fontsize=11, color=_INK, loc="left")
-    axes.legend(frameon=False, loc="lower right", fontsize=9, labelcolor=_INK)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), fontsize=9, labelcolor=_INK)
 
 
 def _draw_bins(axes: Any, bins: list[Bin], colour: str, line: str, label: str) -> None:

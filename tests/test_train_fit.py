@@ -189,7 +189,7 @@ def test_interrupt_ends_it_without_a_word(clips: tuple[Path, list[Path]], tmp_pa
         (("fit", "--out", "mine.tflite", "--memory", "0"), 2, "seconds"),
         (("fit", "--out", "mine.onnx"), 5, ".tflite"),
         (("fit", "--out", "no/such/folder/mine.tflite"), 5, "no folder"),
-        (("fit", "--out", "/tmp/mine_of_nobody.tflite", "--data", "no such folder"), 4, "no such folder"),
+        (("fit", "--out", "mine_of_nobody.tflite", "--data", "no such folder"), 4, "no such folder"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...], status: int, words: str) -> None:
