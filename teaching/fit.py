@@ -17,7 +17,7 @@ The new classes are not fitted among themselves and only then set beside the old
 unlike the clips is arbitrary and large. On the published A0, taught five drawn actions, 61 of 78 moments of augmented
 views of one Kinetics video (carving ice) would then be called a drawn action; fitted beside the old classes it is 6. It
 doesn't do wonders where old and new are alike: of 192 moments of the demo model's six other actions, taught four more
-of the same figure, 93 stay what they were (56 if fitted apart); most others are called a new action.
+of the same figure, 93 stay what they were (56 if fitted apart).
 """
 
 from __future__ import annotations
