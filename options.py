@@ -87,8 +87,8 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--jobs", type=jobs, metavar="N",
         help="classify many files in parallel, without a window, N at a time; auto: as many as suit this machine; "
-        "--source is then a quoted pattern such as 'videos/**/*.mp4', a folder of videos, or files (default: auto for a "
-        "pattern that matches several)",
+        "--source is then a quoted pattern such as 'videos/**/*.mp4', a folder of videos, or files (default: auto for "
+        "a pattern that matches several)",
     )
     group.add_argument(
         "--cluster", metavar="URL", help="the same by the workers of a dask.distributed scheduler, tcp://host:8786"

@@ -6,17 +6,18 @@ import contextlib
 import sys
 from argparse import Namespace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 from errors import OutputError
 from events import Event, EventSink
-from events.rules import Rules, read_overrides
+from events.rules import Rules, rules_for
 from remote.instance import Instance
 from sinks import Sink
 from timeline.colours import Looks
 from utils import say
 
 if TYPE_CHECKING:
+    from classifier import Classifier
     from events.finder import EventFinder
 
 _NOTICE = 2.0  # seconds by which an event may be announced later than its least duration
@@ -55,20 +56,13 @@ class Services:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def rules(self, options: Namespace, labels: Sequence[str], named_from: float) -> Rules | None:
+    def rules(self, options: Namespace, classifier: Classifier) -> Rules | None:
         """Returns when an action counts as an event; None if nobody wants to know.
 
-        Args:
-            options: Those in force.
-            labels: The model's.
-            named_from: Probability below which the model calls an action unknown; 0 if it never does.
-
         Raises:
-            UserError: They contradict each other, or name a label that the model doesn't have.
+            UserError: See rules_for.
         """
-        overrides = read_overrides(options.event_rules, labels)
-        on = max(options.event_on, named_from)
-        rules = Rules(on, options.event_off, options.event_min, options.event_gap, overrides)
+        rules = rules_for(options, classifier)
         return rules if self._clips is not None or self._sinks or self._remotes or options.timeline else None
 
     def sinks(self, source: str) -> list[Sink]:

@@ -234,8 +234,7 @@ class Session:
             change.translations, change.lettering = self.classifiers[0].translations, self.views[0].lettering
         chosen: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "threshold", "allow", "deny")}
         change.selections = [classifier.select(**chosen) for classifier in change.classifiers]
-        named_from = getattr(change.classifiers[0].unknown, "threshold", 0.0)
-        change.rules = self._services.rules(options, change.classifiers[0].labels, named_from)
+        change.rules = self._services.rules(options, change.classifiers[0])
 
     def _start_views(self, change: Change) -> None:
         options, sources = change.options, change.sources or []

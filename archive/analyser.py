@@ -14,7 +14,7 @@ from typing import Iterator, Protocol
 from archive.patterns import File
 from events import Event
 from events.detector import EventDetector
-from events.rules import Rules, read_overrides
+from events.rules import rules_for
 from opening import load_classifier, open_pace, open_sources
 from sinks.jsonl import JsonLines
 from sources import Frame, Source
@@ -100,8 +100,7 @@ class Analyser:
         self._settings = settings
         options = settings.options
         self.classifier = load_classifier(Path(settings.model), settings.labels, settings.memory, options)
-        overrides = read_overrides(options.event_rules, self.classifier.labels)
-        self._rules = Rules(options.event_on, options.event_off, options.event_min, options.event_gap, overrides)
+        self._rules = rules_for(options, self.classifier)
 
     def __call__(self, file: File) -> Analysis:
         """Analyses a file.

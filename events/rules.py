@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from argparse import Namespace
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from errors import UserError
+
+if TYPE_CHECKING:
+    from classifier import Classifier
 
 # Of a TOML file: [event."yoga"]. (Not "events": that key names the files of --events, and TOML has each key once.)
 TABLE = "event"
@@ -63,6 +67,21 @@ def _check(values: Mapping[str, Any], prefix: str) -> None:
             f"{prefix}off is {values['off']:g} and {prefix}on {values['on']:g}; an action begins at on and lasts while "
             "it isn't below off, which can't be the higher one: give both"
         )
+
+
+def rules_for(options: Namespace, classifier: Classifier) -> Rules:
+    """Returns the rules that the flags ask for; what a model calls unknown begins no event.
+
+    Args:
+        options: The command line's.
+        classifier: Whose labels the overrides are for.
+
+    Raises:
+        UserError: The rules contradict each other, or name a label that the model doesn't have.
+    """
+    on = options.event_on if classifier.unknown is None else max(options.event_on, classifier.unknown.threshold)
+    overrides = read_overrides(options.event_rules, classifier.labels)
+    return Rules(on, options.event_off, options.event_min, options.event_gap, overrides)
 
 
 def read_overrides(table: Any, labels: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -135,12 +135,12 @@ def test_countdown_recording_replay_discard_and_quit(start):
 
 
 def test_a_pause_lasts_until_space_is_pressed_and_the_clip_so_far_survives_the_closed_window(start):
-    program = start("--label", "a", "--clips", "2", "--seconds", "30", "--countdown", "1", "--pause", "1")
+    program = start("--label", "a", "--clips", "2", "--seconds", "30", "--countdown", "5", "--pause", "20")
     program.see(white, "the picture")
-    program.press("space")
-    program.press("space")
+    program.press("space")  # begins the countdown
+    program.press("space")  # which pauses
     paused = time.monotonic()
-    while time.monotonic() < paused + 1.8:
+    while time.monotonic() < paused + 5.8:
         assert not red_lines(program.screenshot())
         assert not list(program.data.rglob("*.mp4"))
     program.press("space")
