@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Sequence
 import cv2
 import numpy as np
 
+from timeline.colours import bgr
 from timeline.strip import draw_strip, strip_height
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def draw_overlay(
     bottom = height - style.pad
     # On a small picture the help takes the place of the predictions.
     if not status.help or bottom - top > 2 * len(KEYS) * (style.line + style.pad):
-        bottom = _draw_predictions(picture, style, prediction, top, bottom, lettering)
+        looks = recent[1] if status.strip and recent is not None else None
+        bottom = _draw_predictions(picture, style, prediction, top, bottom, lettering, looks)
     _draw_box(picture, box, top, bottom)
     if status.truth:
         _draw_truth(picture, style, status.truth, height - style.pad, lettering)
@@ -218,6 +220,7 @@ def _draw_predictions(
     top: int,
     bottom: int,
     lettering: Lettering | None,
+    looks: Looks | None,
 ) -> int:
     """Draws the rows above `bottom`, as many as fit below `top`; returns the first row of pixels they take."""
     row_height = style.line + style.bar + style.pad // 2
@@ -227,7 +230,8 @@ def _draw_predictions(
     panel = _open_panel(picture, style.pad, bottom - height, width, height)
     room = width - 2 * style.pad
     for row, category in enumerate(rows):
-        _draw_row(panel, style, category, style.pad // 2 + row * row_height, room, row == 0, lettering)
+        colour = None if looks is None else bgr(looks.colour(category.label))
+        _draw_row(panel, style, category, style.pad // 2 + row * row_height, room, row == 0, lettering, colour)
     if not rows:
         empty = ["no action above the threshold", "no action"] if prediction else ["waiting for the model", "waiting"]
         text = _first_fitting(empty, room, style.scale)
@@ -274,9 +278,14 @@ def _draw_row(
     room: int,
     best: bool,
     lettering: Lettering | None,
+    own_colour: tuple[int, int, int] | None,
 ) -> None:
-    """Draws label and percentage, and under them a bar that would be `room` pixels long at 100 %."""
+    """Draws label and percentage, and under them a bar that would be `room` pixels long at 100 %.
+
+    Beside the chart of the last minute, the bar has the label's own colour.
+    """
     font, colour, bar_colour = (_STRONG, _WHITE, _ORANGE) if best else (_PLAIN, _LIGHT, _SKY_BLUE)
+    bar_colour = own_colour or bar_colour
     name = category.label
     face: Face | int = font
     if lettering is not None:

@@ -115,7 +115,9 @@ class Services:
 
         database = next((path for path in options.events or () if path.lower().endswith(DATABASE_SUFFIXES)), None)
         address, port = options.serve
-        server = WebServer(instance, address, port, token=options.token, clips=self._clips, database=database)
+        server = WebServer(
+            instance, address, port, token=options.token, clips=self._clips, database=database, looks=self.looks
+        )
         if options.token is None:
             # Past what hides secrets from messages: a token that was made just now is told this once.
             print(f"web: {server.url}", file=sys.__stderr__, flush=True)

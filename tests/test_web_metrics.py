@@ -76,9 +76,10 @@ def test_labels_are_bounded() -> None:
     pytest.importorskip("numpy")
     from web_program import make_event
 
+    from timeline.colours import Looks
     from web.history import EventList
 
-    events = EventList()
+    events = EventList(Looks())
     for number in range(1000):
         events.add(make_event(number, f"label {number}"))
     ended = events.ended()

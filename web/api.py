@@ -23,7 +23,7 @@ from starlette.routing import Route
 from errors import UserError
 from remote.instance import Instance
 from web.archive import Archive
-from web.history import MINUTES, EventList, event_record
+from web.history import MINUTES, EventList
 from web.live import BOUNDARY, Crowd, Live, moving_picture, updates
 from web.metrics import exposition
 from web.sources import Sources, SourceSink
@@ -136,7 +136,7 @@ class Api:
                 raise HTTPException(503, f"the database of events can't be read: {error}") from None
         # Those in memory are newer than the same ones on the disk.
         events = {event.id: event for event in [*kept, *self._events.newest(limit, before)]}
-        return JSONResponse([event_record(events[id]) for id in sorted(events, reverse=True)[:limit]])
+        return JSONResponse([self._events.record(events[id]) for id in sorted(events, reverse=True)[:limit]])
 
     async def clip(self, request: Request) -> Response:
         found = await run_in_threadpool(self._find_clip, request.path_params["name"])

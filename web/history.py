@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, Sequence
 
 from events import Event
+from timeline.colours import Looks
 from video_classifier import Prediction
 
 MINUTES = 5
@@ -21,18 +22,22 @@ _LABELS = 100  # whose events are counted apart
 class History:
     """The predictions of one source. `add` is for the main thread; the rest for any.
 
+    Args:
+        looks: The labels' colours.
+
     Attributes:
         latest: The newest one, ready for JSON; None before the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
         self.latest: dict[str, Any] | None = None
         self._points: deque[dict[str, Any]] = deque(maxlen=round(MINUTES * 60 / _PERIOD))
 
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Takes new predictions, oldest first."""
         for prediction in predictions:
-            self.latest = _record(prediction)
+            self.latest = _record(prediction, self._looks)
             if not self._points or self.latest["time"] - self._points[-1]["time"] >= _PERIOD:
                 self._points.append({"time": self.latest["time"], "top": self.latest["top"]})
 
@@ -43,9 +48,14 @@ class History:
 
 
 class EventList:
-    """The newest events. All methods may be called from any thread."""
+    """The newest events. All methods may be called from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        looks: The labels' colours.
+    """
+
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
         self._lock = threading.Lock()
         self._events: OrderedDict[str, tuple[int, Event]] = OrderedDict()  # by id, with the number of its news
         self._news = 0
@@ -82,26 +92,29 @@ class EventList:
         with self._lock:
             return self._news, [event for number, event in self._events.values() if number > news]
 
+    def record(self, event: Event) -> dict[str, Any]:
+        """Returns an event, with its label's colour, ready for JSON."""
+        record = {**asdict(event), "end": event.end, "colour": self._looks.colour(event.label)}
+        return {key: _number(value, 3) if isinstance(value, float) else value for key, value in record.items()}
+
     def ended(self) -> dict[str, int]:
         """Returns how many events have ended, by label."""
         with self._lock:
             return dict(self._ended)
 
 
-def event_record(event: Event) -> dict[str, Any]:
-    """Returns an event ready for JSON."""
-    record = asdict(event)
-    record["end"] = event.end
-    return {key: _number(value, 3) if isinstance(value, float) else value for key, value in record.items()}
-
-
-def _record(prediction: Prediction) -> dict[str, Any]:
+def _record(prediction: Prediction, looks: Looks) -> dict[str, Any]:
     return {
         "time": round(time.time(), 3),
         "timestamp": _number(prediction.timestamp, 3),
         "step": prediction.step,
         "top": [
-            {"label": one.label, "probability": _number(one.probability, 4) or 0.0, "index": int(one.index)}
+            {
+                "label": one.label,
+                "probability": _number(one.probability, 4) or 0.0,
+                "index": int(one.index),
+                "colour": looks.colour(one.label),
+            }
             for one in prediction.top
         ],
     }

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from remote.instance import Instance
-from web.history import EventList, event_record
+from web.history import EventList
 from web.pictures import Channel
 from web.sources import Sources
 
@@ -128,7 +128,7 @@ async def updates(instance: Instance, sources: Sources, events: EventList) -> As
         yield b""
         news = []
         told, changed = events.since(told)
-        news += [_message("event", event_record(event)) for event in changed]
+        news += [_message("event", events.record(event)) for event in changed]
         if time.monotonic() >= status_at:
             status_at = time.monotonic() + _STATUS
             news.append(_message("status", instance.status()))

@@ -14,6 +14,7 @@ _FILE_NAME = r"^([^\u0000-\u001f/\\~.][^\u0000-\u001f/\\]*)?$"
 _NUMBER = {"type": "number"}
 _INTEGER = {"type": "integer"}
 _TEXT = {"type": "string"}
+_COLOUR = {"type": "string", "pattern": "^#[0-9a-f]{6}$", "description": "The same wherever this label is drawn."}
 _MAYBE_NUMBER = {"type": ["number", "null"]}
 _MAYBE_TEXT = {"type": ["string", "null"]}
 _LINES = {
@@ -211,7 +212,8 @@ def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
 
 
 def _category() -> dict[str, Any]:
-    return _object({"label": _TEXT, "probability": {**_NUMBER, "minimum": 0, "maximum": 1}, "index": _INTEGER})
+    probability = {**_NUMBER, "minimum": 0, "maximum": 1}
+    return _object({"label": _TEXT, "probability": probability, "index": _INTEGER, "colour": _COLOUR})
 
 
 def _prediction() -> dict[str, Any]:
@@ -219,7 +221,7 @@ def _prediction() -> dict[str, Any]:
 
 
 def _event() -> dict[str, Any]:
-    texts = {key: _TEXT for key in ("id", "label", "source")}
+    texts = {"id": _TEXT, "label": _TEXT, "source": _TEXT, "colour": _COLOUR}
     numbers = {key: _NUMBER for key in ("start", "end", "position", "duration", "peak", "mean")}
     return _object({**texts, **numbers, "ongoing": {"type": "boolean"}, "clip": _MAYBE_TEXT})
 

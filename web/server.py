@@ -14,6 +14,7 @@ from typing import Any
 from errors import OutputError, PackageError
 from events import Event
 from remote.instance import Instance
+from timeline.colours import Looks
 from web import DEFAULT_ADDRESS, DEFAULT_PORT, is_loopback
 
 try:
@@ -45,6 +46,7 @@ class WebServer:
         token: Who wants in must have it; made where it is None and others than this machine can reach the address.
         clips: Where the videos of events are.
         database: File of --events that holds older ones.
+        looks: The labels' colours; None for those that follow from their names alone.
 
     Attributes:
         url: To be opened in a browser; holds the token where there is one.
@@ -63,7 +65,9 @@ class WebServer:
         token: str | None = None,
         clips: Clips | None = None,
         database: str | os.PathLike[str] | None = None,
+        looks: Looks | None = None,
     ) -> None:
+        looks = looks or Looks()
         if token is not None:
             check_token(token)
         elif not is_loopback(address):
@@ -73,8 +77,8 @@ class WebServer:
         self.url = f"http://{_shown(address)}:{port}/" + (f"?token={token}" if token else "")
         self._loop = asyncio.new_event_loop()
         self._encoder = Encoder()
-        self._sources = Sources(self._loop, self._encoder)
-        self._events = EventList()
+        self._sources = Sources(self._loop, self._encoder, looks)
+        self._events = EventList(looks)
         archive = None if database is None else Archive(database)
         self._api = Api(instance, self._sources, self._events, clips, archive)
         config = uvicorn.Config(

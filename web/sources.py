@@ -9,6 +9,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from timeline.colours import Looks
 from video_classifier import Prediction
 from web.history import History
 from web.pictures import Channel, Encoder
@@ -21,12 +22,13 @@ class SourceSink:
         name: The source's.
         channel: For its pictures.
         sources: Those that it belongs to, until it is closed.
+        looks: The labels' colours.
     """
 
-    def __init__(self, name: str, channel: Channel, sources: Sources) -> None:
+    def __init__(self, name: str, channel: Channel, sources: Sources, looks: Looks) -> None:
         self.name = name
         self.channel = channel
-        self.history = History()
+        self.history = History(looks)
         self._sources = sources
 
     @property
@@ -50,8 +52,9 @@ class SourceSink:
 class Sources:
     """All sources. `open` and `remove` are for the main thread; the rest for any."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, encoder: Encoder) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, encoder: Encoder, looks: Looks) -> None:
         self._loop = loop
+        self._looks = looks
         self._encoder = encoder
         self._sinks: dict[str, SourceSink] = {}  # replaced as a whole: who reads it needs no lock
 
@@ -59,7 +62,7 @@ class Sources:
         """Returns the sink of a new source; a second one of the same name is numbered."""
         names = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
         free = next(one for one in names if one not in self._sinks)
-        sink = SourceSink(free, Channel(self._loop, self._encoder), self)
+        sink = SourceSink(free, Channel(self._loop, self._encoder), self, self._looks)
         self._replace({**self._sinks, free: sink})
         return sink
 

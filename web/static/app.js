@@ -1,6 +1,6 @@
 // The page: asks /api/updates for what is new, and shows it. Texts are set as text, never as HTML.
 
-import { Chart, colourOf, recoloured } from "/chart.js";
+import { Chart, colourOf, learn, recoloured } from "/chart.js";
 import { Settings } from "/settings.js";
 
 const find = (id) => document.getElementById(id);
@@ -192,8 +192,8 @@ function duration(seconds) {
 
 function showPrediction(prediction) {
   if (prediction.source !== source) return;
-  showBars(prediction.top);
   chart.add(prediction);
+  showBars(prediction.top);
   if (drawn) return;
   drawn = true;
   requestAnimationFrame(() => {
@@ -221,7 +221,7 @@ function showBars(top) {
     row.querySelector(".name").textContent = label;
     row.querySelector(".share").textContent = `${Math.round(probability * 100)} %`;
     fill.style.width = `${probability * 100}%`;
-    fill.style.background = colourOf(label, chart.inUse);
+    fill.style.background = colourOf(label);
   });
 }
 
@@ -230,6 +230,7 @@ function showBars(top) {
 // Only rows that are new or have changed are touched: the others keep the focus and the place.
 function showEvents(news, older = false) {
   const list = find("events");
+  learn(news);
   for (const event of news) {
     const row = eventRow(event), old = rows.get(event.id);
     if (old) old.replaceWith(row);

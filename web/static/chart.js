@@ -4,38 +4,23 @@ const MOST = 300; // seconds shown at most
 const LEAST = 60;
 const GAP = 3; // seconds without a prediction after which a line is broken
 const LEADERS = 5;
-// Okabe and Ito's palette, which colour-blind people can tell apart, without black.
-const PALETTE = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2"];
 const OTHER = "#8b95a1";
+// Lengths of strokes and gaps: lines that share a colour differ in these.
+const PATTERNS = [[], [10, 5], [2.4, 4.4], [12, 4.4, 2.4, 4.4]];
 const colours = new Map();
-export const recoloured = new EventTarget(); // told when a label has lost its colour to another
+export const recoloured = new EventTarget(); // told when a label has got another colour
 
-// CRC-32 of a text, begun with 92, as timeline/colours.py has it: a label has the same colour on the page, on the
-// picture and in files, unless another one with the same colour came first.
-function ownColour(label) {
-  let crc = ~92;
-  for (const byte of new TextEncoder().encode(label)) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+// Remembers the labels' colours, of records {label, colour}. The program chooses them: they are those of its own charts.
+export function learn(records) {
+  let changed = false;
+  for (const { label, colour } of records) {
+    changed ||= colours.has(label) && colours.get(label) !== colour;
+    colours.set(label, colour);
   }
-  return PALETTE[(~crc >>> 0) % PALETTE.length];
+  if (changed) recoloured.dispatchEvent(new Event("change"));
 }
 
-// A label keeps its colour while it is in use, everywhere on the page; when none is left, a label stays grey.
-export function colourOf(label, inUse = null) {
-  if (!colours.has(label)) {
-    const taken = [...colours.values()];
-    let free = [ownColour(label), ...PALETTE].find((colour) => !taken.includes(colour));
-    if (!free && inUse) {
-      const gone = [...colours.keys()].find((other) => !inUse.has(other));
-      free = colours.get(gone);
-      if (colours.delete(gone)) recoloured.dispatchEvent(new Event("change"));
-    }
-    if (!free) return OTHER;
-    colours.set(label, free);
-  }
-  return colours.get(label);
-}
+export const colourOf = (label) => colours.get(label) || OTHER;
 
 export class Chart {
   constructor(canvas, legend) {
@@ -47,24 +32,23 @@ export class Chart {
   }
 
   replace(points) {
+    learn(points.flatMap((point) => point.top));
     this.points = points;
     this.draw();
   }
 
   add(point) {
+    learn(point.top);
     this.points.push(point);
     while (this.points.length && this.points[0].time < point.time - MOST) this.points.shift();
   }
 
-  // The labels with the largest share of the time shown. They and those on the bars keep their colours.
+  // The labels with the largest share of the time shown.
   leaders() {
     const shares = new Map();
     for (const { top } of this.points)
       for (const { label, probability } of top) shares.set(label, (shares.get(label) || 0) + probability);
-    const leaders = [...shares].sort((a, b) => b[1] - a[1]).slice(0, LEADERS).map(([label]) => label);
-    const last = this.points.length ? this.points[this.points.length - 1].top : [];
-    this.inUse = new Set([...leaders, ...last.map(({ label }) => label)]);
-    return leaders;
+    return [...shares].sort((a, b) => b[1] - a[1]).slice(0, LEADERS).map(([label]) => label);
   }
 
   draw() {
@@ -82,7 +66,13 @@ export class Chart {
     const y = (probability) => area.bottom - probability * (area.bottom - area.top);
     drawGrid(pen, area, x, y, now, span);
     const leaders = this.leaders();
-    for (const label of [...leaders].reverse()) drawLine(pen, this.points, label, x, y, colourOf(label, this.inUse));
+    const used = leaders.map(colourOf);
+    for (let n = leaders.length - 1; n >= 0; n--) {
+      const before = used.slice(0, n).filter((colour) => colour === used[n]).length;
+      pen.setLineDash(PATTERNS[before % PATTERNS.length]);
+      drawLine(pen, this.points, leaders[n], x, y, used[n]);
+    }
+    pen.setLineDash([]);
     this.tell(leaders);
   }
 
