@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 """Measures models, runtimes and threads on this machine.
 
-    python benchmark.py                          the models in models/, every way to run them, as a table
-    python benchmark.py A.tflite --plot a.png    one model, with a plot
-    python benchmark.py --loop                   the whole program on a drawn camera for a minute
-    python benchmark.py --loop --step-ms 300     that a slow model doesn't slow the picture
+    python benchmark.py
+        the models in models/, every way to run them, as a table
+    python benchmark.py A.tflite --plot a.png
+        one model, with a plot
+    python benchmark.py --loop
+        the whole program on a drawn camera for a minute
+    python benchmark.py --loop --step-ms 300
+        that a slow model doesn't slow the picture
 
-The table has a block for each model and runtime. Its first row is the usual way: the published file, a signature
-runner called with a dictionary of states, and a sort of all classes in Python. The others are this program's
-VideoClassifier on the published file and on the compiled ones. A step is everything from a 640x480 frame to labels;
-invoke is the model's arithmetic alone. Each row runs in a process of its own, all rows in turns, so that noise falls on
-all alike. Loading includes the trial of the file in another process; the first label is counted from the start of
-Python.
+The table has a block for each model and runtime. Its first row is the usual
+way: the published file, a signature runner called with a dictionary of states,
+and a sort of all classes in Python. The others are this program's
+VideoClassifier on the published file and on the compiled ones. A step is
+everything from a 640x480 frame to labels; invoke is the model's arithmetic
+alone. Each row runs in a process of its own, all rows in turns, so that noise
+falls on all alike. Loading includes the trial of the file in another process;
+the first label is counted from the start of Python.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures how often models are right on labelled clips: a folder with a folder of clips for each label.
+"""Measures how often models are right on clips in a folder for each label.
 
 _evaluate() shows the whole run.
 """
@@ -40,16 +40,18 @@ from utils import say
 _SHARED = ("memory", "fit", "sample_fps", "runtime", "precision", "compile")  # flags that are classify.py's
 
 _EPILOG = """\
-what counts as right: the most probable label after a clip's last frame, from a fresh state on, as the published
-accuracies count it; those need --memory off --no-compile, since they are the files' as they are.
+what counts as right: the most probable label after a clip's last frame, from a
+fresh state on, as the published accuracies count it; those need --memory off
+--no-compile, since they are the files' as they are.
 examples:
   python evaluate.py --model models/mine.tflite --data clips/ --plot mine.png
       a model that was taught, on clips that it was not taught with
-  python evaluate.py --model a0 --model a1 --model a2 --data kinetics600/val --memory off --no-compile --no-stream
+  python evaluate.py --model a0 --model a1 --model a2 --data kinetics600/val \\
+      --memory off --no-compile --no-stream
       the published accuracies
 
-exit status: 0 measured, 2 wrong flag, 3 model or labels, 4 nothing could be measured, 5 output, 6 missing package,
-130 Ctrl-C
+exit status: 0 measured, 2 wrong flag, 3 model or labels, 4 nothing could be
+measured, 5 output, 6 missing package, 130 Ctrl-C
 """
 
 
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> Namespace:
     parser = Parser(
         prog="evaluate.py",
-        usage="python evaluate.py --model FILE [--model FILE ...] --data FOLDER [flag ...]",
+        usage="python evaluate.py --model FILE [...] --data FOLDER [flag ...]",
         description=__doc__.splitlines()[0],
         epilog=_EPILOG,
         formatter_class=Formatter,

@@ -16,6 +16,7 @@ import numpy as np
 
 from errors import UserError
 from remote.instance import Command, Instance
+from remote.tables import setting_text
 from session import Change, Session
 from settings import read_settings, settings_of
 from thermal import read_heat
@@ -115,7 +116,7 @@ class Live:
             self._session.commit(prepared.result())
             settings = settings_of(self._session.options)
             self._instance.publish(settings=settings, status=self._status(time.monotonic()))
-            say(f"changed: {', '.join(f'{name} = {settings[name]}' for name in command.value)}")
+            say("changed: " + ", ".join(f"{name} {setting_text(name, settings[name])}" for name in command.value))
             command.done.set_result(settings)
         else:
             command.done.set_exception(error)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Teaches a model your own actions, on this machine, in minutes.
 
-    python train.py collect --label waving      records clips of each action with the camera
-    python train.py fit --out models/mine.tflite   teaches a model with them, and tells how good it is
+    python train.py collect --label waving
+        records clips of each action with the camera
+    python train.py fit --out models/mine.tflite
+        teaches a model with them, and tells how good it is
 
 Then: python classify.py --model models/mine.tflite. Each has --help.
 """

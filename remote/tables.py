@@ -21,7 +21,19 @@ _NOTHING = {
 
 def settings_table(settings: Mapping[str, Any]) -> str:
     """Returns a line per flag, with its value as one would type it, and the unit."""
-    return align([(name, _value(name, value)) for name, value in settings.items()])
+    return align([(name, setting_text(name, value)) for name, value in settings.items()])
+
+
+def setting_text(name: str, value: Any) -> str:
+    """Returns a setting's value as one would type it, with the unit, or what it means that there is none."""
+    if value is None or value == []:
+        return _NOTHING.get(name, "off")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{text} {_UNITS[name]}" if name in _UNITS else text
 
 
 def status_table(status: Mapping[str, Any]) -> str:
@@ -57,17 +69,6 @@ def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         ).rstrip()
         for row in rows
     )
-
-
-def _value(name: str, value: Any) -> str:
-    if value is None or value == []:
-        return _NOTHING.get(name, "off")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{text} {_UNITS[name]}" if name in _UNITS else text
 
 
 def _source(source: Mapping[str, Any]) -> tuple[str, ...]:

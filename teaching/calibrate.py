@@ -16,6 +16,9 @@ OLD_SHARE = 0.05
 since they show no old class; the camera will."""
 
 _BINS = 10
+_HIGHEST_TEMPERATURE = 10.0
+"""Where the answers are no better than chance, the best temperature is infinite, and a file can't hold that. Ten times
+flatter logits say "don't know" just as well."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def choose_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarr
     """Finds the temperature whose probabilities fit the truth best, in negative log likelihood.
 
     At least 1: where all answers are right, any more confidence would fit better, but some dozens of clips don't prove
-    it.
+    it. At most 10.
 
     Args:
         logits: float [n, classes] of rows that were held out.
@@ -66,7 +69,7 @@ def choose_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarr
         """The derivative by the inverse of the temperature, in which the likelihood is convex."""
         return float(share @ ((softmax_rows(logits * sharpness) * logits).sum(axis=1) - true))
 
-    sharpness = _root(slope, 0.0, 1.0)
+    sharpness = _root(slope, 1 / _HIGHEST_TEMPERATURE, 1.0)
     return 1 / sharpness, float(share @ (log_sum(logits * sharpness) - true * sharpness))
 
 

