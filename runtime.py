@@ -1,7 +1,7 @@
 """The TFLite runtime: which of the packages that can run a .tflite file is used, and a load that a bad file can't kill.
 
 Three packages offer the same `Interpreter` class: ai-edge-litert (maintained), tflite-runtime (its predecessor, still
-the only one for 32-bit systems and Python 3.9) and the full tensorflow.
+the only one for 32-bit systems) and the full tensorflow.
 """
 
 from __future__ import annotations

