@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Sequence
@@ -10,6 +9,22 @@ from typing import TYPE_CHECKING, Sequence
 import cv2
 import numpy as np
 
+from panels import (
+    BLACK,
+    LIGHT,
+    ORANGE,
+    PLAIN,
+    SMALLEST_SCALE,
+    STRONG,
+    TRACK,
+    WHITE,
+    YELLOW,
+    open_panel,
+    printable,
+    text_height,
+    text_width,
+    write,
+)
 from timeline.colours import bgr
 from timeline.strip import draw_strip, strip_height
 
@@ -30,21 +45,7 @@ KEYS = (
     ("h", "help"),
 )
 
-# Blue, green, red. Orange and sky blue of the Okabe-Ito palette stay apart for every kind of colour blindness.
-_ORANGE = (0, 159, 230)
-_SKY_BLUE = (233, 180, 86)
-_WHITE = (255, 255, 255)
-_LIGHT = (225, 225, 225)
-_YELLOW = (66, 228, 240)
-_TRACK = (95, 95, 95)
-_BLACK = (0, 0, 0)
-
-_PANEL_LIGHT = 0.25  # what a panel lets through of the picture under it
-_PLAIN, _STRONG = cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX
-_TRUETYPE = int(cv2.__version__.split(".")[0]) >= 5
-_TALLEST = "Ag(|"
-_SMALLEST_SCALE = 0.32  # OpenCV's font scale below which letters run together
-_SHRINK = 0.75  # a text that doesn't fit gets this much smaller before it is shortened
+_SKY_BLUE = (233, 180, 86)  # of the same palette as the orange
 
 
 @dataclass
@@ -142,16 +143,9 @@ def draw_overlay(
 
 @lru_cache(maxsize=16)
 def _style(side: int) -> _Style:
-    scale = max(_SMALLEST_SCALE, side / 1000)
-    (_, ascent), descent = cv2.getTextSize(_TALLEST, _STRONG, scale, _thickness(scale))
-    # OpenCV 4 counts no space above capitals, 5 does: a little more sets the text in the middle of its line in both.
-    ascent += descent // 4
+    scale = max(SMALLEST_SCALE, side / 1000)
+    ascent, descent = text_height(STRONG, scale)
     return _Style(scale, ascent, descent, pad=max(2, round(0.5 * ascent)), bar=max(2, round(0.25 * ascent)))
-
-
-def _thickness(scale: float) -> int:
-    # The strokes of OpenCV 5's TrueType font grow with the letters; those of 4.x have to be told to.
-    return 1 if _TRUETYPE else max(1, round(1.6 * scale))
 
 
 def _draw_box(picture: np.ndarray, box: tuple[int, int, int, int], first: int, last: int) -> None:
@@ -164,24 +158,24 @@ def _draw_box(picture: np.ndarray, box: tuple[int, int, int, int], first: int, l
     if (height, width) == picture.shape[:2] or not free.size:
         return
     right, top, bottom = left + width - 1, top - first, top + height - 1 - first
-    cv2.rectangle(free, (left, top), (right, bottom), _BLACK)
-    cv2.rectangle(free, (left + 1, top + 1), (right - 1, bottom - 1), _LIGHT)
+    cv2.rectangle(free, (left, top), (right, bottom), BLACK)
+    cv2.rectangle(free, (left + 1, top + 1), (right - 1, bottom - 1), LIGHT)
 
 
 def _draw_status(picture: np.ndarray, style: _Style, texts: Sequence[str], marks: str) -> int:
     """Draws the strip along the top edge; returns the first row of pixels below it and its margin."""
     room = picture.shape[1] - 4 * style.pad
     text = _first_fitting(texts, room, style.scale)
-    marks_width = _text_width(marks, _PLAIN, style.scale)
-    two_lines = bool(marks) and _text_width(text, _PLAIN, style.scale) + 2 * style.line + marks_width > room
+    marks_width = text_width(marks, PLAIN, style.scale)
+    two_lines = bool(marks) and text_width(text, PLAIN, style.scale) + 2 * style.line + marks_width > room
     height = style.line * (2 if two_lines else 1) + style.pad
-    panel = _open_panel(picture, style.pad, style.pad, picture.shape[1] - 2 * style.pad, height)
+    panel = open_panel(picture, style.pad, style.pad, picture.shape[1] - 2 * style.pad, height)
     baseline = style.pad // 2 + style.ascent
-    _write(panel, text, style.pad, baseline, room, style.scale, _LIGHT)
+    write(panel, text, style.pad, baseline, room, style.scale, LIGHT)
     if two_lines:
-        _write(panel, marks, style.pad, baseline + style.line, room, style.scale, _YELLOW)
+        write(panel, marks, style.pad, baseline + style.line, room, style.scale, YELLOW)
     elif marks:
-        _write(panel, marks, style.pad + room - marks_width, baseline, marks_width, style.scale, _YELLOW)
+        write(panel, marks, style.pad + room - marks_width, baseline, marks_width, style.scale, YELLOW)
     return height + 2 * style.pad
 
 
@@ -195,7 +189,7 @@ def _status_texts(prediction: Prediction | None, status: Status) -> list[str]:
         f"{camera} fps | {sampled}/{wanted} | {step} ms",
         f"{camera} fps | {step} ms",
     ]
-    name = _printable(status.source)
+    name = printable(status.source)
     return [f"{name}  |  {text}" for text in texts] + [name] if name else texts
 
 
@@ -209,7 +203,7 @@ def _marks(status: Status) -> str:
     marks = ["paused"] if status.paused else []
     marks += ["warming up"] if status.warming_up else []
     marks += [status.pace] if status.pace else []
-    marks += [_printable(status.message)] if status.message else []
+    marks += [printable(status.message)] if status.message else []
     return "  |  ".join(marks)
 
 
@@ -227,7 +221,7 @@ def _draw_predictions(
     rows = prediction.top[: max(0, (bottom - top - style.pad) // row_height)] if prediction else []
     width = min(picture.shape[1] - 2 * style.pad, 27 * style.line)
     height = (len(rows) * row_height if rows else style.line) + style.pad
-    panel = _open_panel(picture, style.pad, bottom - height, width, height)
+    panel = open_panel(picture, style.pad, bottom - height, width, height)
     room = width - 2 * style.pad
     for row, category in enumerate(rows):
         colour = None if looks is None else bgr(looks.colour(category.label))
@@ -235,32 +229,32 @@ def _draw_predictions(
     if not rows:
         empty = ["no action above the threshold", "no action"] if prediction else ["waiting for the model", "waiting"]
         text = _first_fitting(empty, room, style.scale)
-        _write(panel, text, style.pad, style.pad // 2 + style.ascent, room, style.scale, _LIGHT)
+        write(panel, text, style.pad, style.pad // 2 + style.ascent, room, style.scale, LIGHT)
     return bottom - height - style.pad
 
 
 def _draw_truth(picture: np.ndarray, style: _Style, truth: str, bottom: int, lettering: Lettering | None) -> None:
     """Writes the true label small into the right corner above `bottom`, if the predictions leave room for it."""
-    font: Face | int = _PLAIN if lettering is None else lettering.regular
-    text, scale = f"truth: {_printable(truth, font)}", max(_SMALLEST_SCALE, 0.8 * style.scale)
-    width = _text_width(text, font, scale)
+    font: Face | int = PLAIN if lettering is None else lettering.regular
+    text, scale = f"truth: {printable(truth, font)}", max(SMALLEST_SCALE, 0.8 * style.scale)
+    width = text_width(text, font, scale)
     predictions_right = 2 * style.pad + 27 * style.line
     left = picture.shape[1] - 3 * style.pad - width
     if left < predictions_right:
         return
     height = style.line + style.pad
-    panel = _open_panel(picture, left, bottom - height, width + 2 * style.pad, height)
-    _write(panel, text, style.pad, style.pad // 2 + style.ascent, width, scale, _LIGHT, font)
+    panel = open_panel(picture, left, bottom - height, width + 2 * style.pad, height)
+    write(panel, text, style.pad, style.pad // 2 + style.ascent, width, scale, LIGHT, font)
 
 
 def _draw_notice(picture: np.ndarray, style: _Style, text: str, top: int, bottom: int) -> None:
     """Writes large into the middle of what is free between `top` and `bottom`."""
     large = _style(round(1.5 * min(picture.shape[:2])))
     room = picture.shape[1] - 4 * style.pad
-    width = min(room, _text_width(text, _STRONG, large.scale)) + 2 * style.pad
+    width = min(room, text_width(text, STRONG, large.scale)) + 2 * style.pad
     height = large.line + large.pad
-    panel = _open_panel(picture, (picture.shape[1] - width) // 2, (top + bottom - height) // 2, width, height)
-    _write(panel, text, style.pad, large.pad // 2 + large.ascent, room, large.scale, _YELLOW, _STRONG)
+    panel = open_panel(picture, (picture.shape[1] - width) // 2, (top + bottom - height) // 2, width, height)
+    write(panel, text, style.pad, large.pad // 2 + large.ascent, room, large.scale, YELLOW, STRONG)
 
 
 def _duration(seconds: float) -> str:
@@ -284,21 +278,21 @@ def _draw_row(
 
     Beside the chart of the last minute, the bar has the label's own colour.
     """
-    font, colour, bar_colour = (_STRONG, _WHITE, _ORANGE) if best else (_PLAIN, _LIGHT, _SKY_BLUE)
+    font, colour, bar_colour = (STRONG, WHITE, ORANGE) if best else (PLAIN, LIGHT, _SKY_BLUE)
     bar_colour = own_colour or bar_colour
     name = category.label
     face: Face | int = font
     if lettering is not None:
         name, face = category.shown, lettering.bold if best else lettering.regular
     percentage = _percentage(category.probability)
-    percentage_left = style.pad + room - _text_width(percentage, font, style.scale)
+    percentage_left = style.pad + room - text_width(percentage, font, style.scale)
     # Room for the widest percentage, so that a label doesn't change size with the digits beside it.
-    label_room = room - _text_width("100%", _STRONG, style.scale) - style.pad
+    label_room = room - text_width("100%", STRONG, style.scale) - style.pad
     baseline = top + style.ascent
-    _write(panel, _printable(name, face), style.pad, baseline, label_room, style.scale, colour, face)
-    _write(panel, percentage, percentage_left, baseline, room, style.scale, colour, font)
+    write(panel, printable(name, face), style.pad, baseline, label_room, style.scale, colour, face)
+    write(panel, percentage, percentage_left, baseline, room, style.scale, colour, font)
     bar = panel[top + style.line : top + style.line + style.bar, style.pad : style.pad + room]
-    bar[:] = _TRACK
+    bar[:] = TRACK
     bar[:, : round(room * min(1.0, category.probability))] = bar_colour
 
 
@@ -308,77 +302,16 @@ def _percentage(probability: float) -> str:
 
 def _draw_help(picture: np.ndarray, style: _Style, top: int, bottom: int) -> None:
     """Draws the keys in the middle of what is free between `top` and `bottom`, closer together if they must be."""
-    key_width, words_width = (max(_text_width(text, _STRONG, style.scale) for text in texts) for texts in zip(*KEYS))
+    key_width, words_width = (max(text_width(text, STRONG, style.scale) for text in texts) for texts in zip(*KEYS))
     width = key_width + words_width + 4 * style.pad
     row_height = min(style.line + style.pad // 2, (bottom - top - style.pad) // len(KEYS))
     height = len(KEYS) * row_height + style.pad
-    panel = _open_panel(picture, (picture.shape[1] - width) // 2, (top + bottom - height) // 2, width, height)
+    panel = open_panel(picture, (picture.shape[1] - width) // 2, (top + bottom - height) // 2, width, height)
     for row, (key, words) in enumerate(KEYS):
         baseline = style.pad // 2 + row * row_height + style.ascent
-        _write(panel, key, style.pad, baseline, key_width, style.scale, _YELLOW, _STRONG)
-        _write(panel, words, key_width + 3 * style.pad, baseline, words_width, style.scale, _LIGHT)
-
-
-def _open_panel(picture: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
-    """Darkens a rectangle, as far as it lies in the picture, and returns it as a view to draw in."""
-    left, top = max(0, left), max(0, top)
-    panel = picture[top : top + max(0, height), left : left + max(0, width)]
-    if panel.size:
-        cv2.convertScaleAbs(panel, dst=panel, alpha=_PANEL_LIGHT)
-    return panel
-
-
-def _write(
-    panel: np.ndarray,
-    text: str,
-    left: int,
-    baseline: int,
-    room: int,
-    scale: float,
-    colour: tuple[int, int, int],
-    font: Face | int = _PLAIN,
-) -> None:
-    """Writes one line of text into at most `room` pixels of a panel, in a font of OpenCV's or of the system."""
-    if not panel.size:
-        return
-    text, scale = _fit_text(text, room, font, scale)
-    if not isinstance(font, int):
-        font.draw(panel, text, left, baseline, scale, colour)
-    else:
-        cv2.putText(panel, text, (left, baseline), font, scale, colour, _thickness(scale), cv2.LINE_AA)
+        write(panel, key, style.pad, baseline, key_width, style.scale, YELLOW, STRONG)
+        write(panel, words, key_width + 3 * style.pad, baseline, words_width, style.scale, LIGHT)
 
 
 def _first_fitting(texts: Sequence[str], room: int, scale: float) -> str:
-    return next((text for text in texts if _text_width(text, _PLAIN, scale) <= room), texts[-1])
-
-
-@lru_cache(maxsize=256)
-def _fit_text(text: str, room: int, font: Face | int, scale: float) -> tuple[str, float]:
-    """Makes a text fit: as it is, else smaller, else smaller and with its end replaced by dots."""
-    width = _text_width(text, font, scale)
-    if width <= room:
-        return text, scale
-    scale = max(min(scale, _SMALLEST_SCALE), _SHRINK * scale, 0.98 * scale * room / width)
-    kept = len(text)
-    shortened = text
-    while kept > 0 and _text_width(shortened, font, scale) > room:
-        kept -= 1
-        shortened = text[:kept].rstrip(" (,（・·") + "..."
-    return (shortened if kept > 0 else ""), scale
-
-
-@lru_cache(maxsize=256)
-def _text_width(text: str, font: Face | int, scale: float) -> int:
-    if not isinstance(font, int):
-        return font.width(text, scale)
-    return cv2.getTextSize(text, font, scale, _thickness(scale))[0][0]
-
-
-@lru_cache(maxsize=256)
-def _printable(text: str, font: Face | int = _PLAIN) -> str:
-    """Returns the text in one line and in letters that the font has: OpenCV 4's know ASCII only."""
-    text = " ".join(text.split())
-    if _TRUETYPE or not isinstance(font, int):
-        return text
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return plain.encode("ascii", "replace").decode()
+    return next((text for text in texts if text_width(text, PLAIN, scale) <= room), texts[-1])

@@ -272,9 +272,10 @@ class Session:
         view.mirror = options.mirror
         view.truth = truth_of(source, classifier)
         classifier.translations, view.lettering = change.translations, change.lettering
-        drawn = change.translations if change.lettering is not None else None
-        face = None if change.lettering is None else change.lettering.regular
-        view.names = Names(dict(zip(classifier.labels, drawn or ())), None if isinstance(face, int) else face)
+        if change.lettering is None:
+            view.names = Names()
+        else:
+            view.names = Names(dict(zip(classifier.labels, change.translations or ())), change.lettering.regular)
         view.status.wanted_fps = self.fps
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:

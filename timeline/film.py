@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from panels import PLAIN, put, shorten, text_height, text_width
 from timeline.axis import ticks
 from timeline.chart import Timebase
 from timeline.colours import GRID, GROUND, QUIET, TEXT, Look, Looks, bgr
-from timeline.drawing import Names, draw_line, text_height, text_width, write
+from timeline.drawing import Names, draw_line
 from timeline.history import History
 
 SPAN = 60.0  # seconds that the chart shows at most
@@ -93,12 +94,12 @@ class Film:
         height, width = self._layout.height, self._layout.panel
         panel = np.full((height, width, 3), bgr(GROUND), np.uint8)
         scale = max(0.34, height / 1000)
-        ascent, descent = text_height(scale)
+        ascent, descent = text_height(PLAIN, scale)
         pad = ascent
         row_height = round(2.1 * (ascent + descent))
         rows = max(1, min(_ROWS, round(_ROWS_SHARE * height) // row_height))
         below = height - rows * row_height - pad
-        left = 2 * pad + text_width("100 %", 0.85 * scale)
+        left = 2 * pad + text_width("100 %", PLAIN, 0.85 * scale)
         self._follow_leaders(rows)
         labels = self._rows + [label for label in self.history.leaders(_LINES) if label not in self._rows]
         looks = dict(zip(labels, self._looks.together(labels)))
@@ -124,12 +125,12 @@ class Film:
         left, top, right, bottom = area
         history = self.history
         small = 0.85 * scale
-        ascent, _ = text_height(small)
+        ascent, _ = text_height(PLAIN, small)
         for share in (0.0, 0.5, 1.0):
             row = round(bottom - share * (bottom - top))
             panel[row, left:right] = bgr(GRID)
             name = f"{share * 100:.0f} %"
-            write(panel, name, left - ascent - text_width(name, small), row + ascent // 2, left, small, bgr(QUIET))
+            put(panel, name, left - ascent - text_width(name, PLAIN, small), row + ascent // 2, small, bgr(QUIET))
         if history.start is None:
             return
         first = max(history.start, history.now - SPAN)
@@ -139,8 +140,9 @@ class Film:
         for moment, name in ticks(first + offset, first + offset + span, 5, self._timebase.clock):
             column = round(left + (moment - offset - first) * pixels)
             panel[top : bottom + 1, min(column, right - 1)] = bgr(GRID)
-            place = min(column - text_width(name, small) // 2, panel.shape[1] - text_width(name, small) - 2)
-            write(panel, name, place, bottom + 2 * ascent, panel.shape[1], small, bgr(QUIET))
+            name_width = text_width(name, PLAIN, small)
+            place = min(column - name_width // 2, panel.shape[1] - name_width - 2)
+            put(panel, name, place, bottom + 2 * ascent, small, bgr(QUIET))
         width = max(2, round(panel.shape[0] / 240))
         for label, look in reversed(list(looks.items())):
             line = history.line(label)
@@ -163,16 +165,17 @@ def _draw_row(
     best: bool,
 ) -> None:
     """Draws a label with its probability now, as a number and as a bar."""
-    ascent, descent = text_height(scale)
+    ascent, descent = text_height(PLAIN, scale)
     left, right = round(1.5 * pad), panel.shape[1] - round(1.5 * pad)
     colour = bgr(TEXT if best else QUIET)
     percentage = "<1 %" if probability < 0.005 else f"{100 * probability:.0f} %"
     radius = round(0.36 * ascent)
     cv2.circle(panel, (left + radius, top + ascent // 2 + 1), radius, look.bgr, cv2.FILLED, cv2.LINE_AA)
     name_left = left + 2 * radius + pad // 2
-    room = right - name_left - text_width("100 %", scale) - pad
-    write(panel, names.of(label), name_left, top + ascent, room, scale, colour, names.face)
-    write(panel, percentage, right - text_width(percentage, scale), top + ascent, right, scale, colour)
+    room = right - name_left - text_width("100 %", PLAIN, scale) - pad
+    name = shorten(names.drawn(label), room, names.face, scale)
+    put(panel, name, name_left, top + ascent, scale, colour, names.face)
+    put(panel, percentage, right - text_width(percentage, PLAIN, scale), top + ascent, scale, colour)
     bar_top = top + ascent + descent + 1
     bar = panel[bar_top : bar_top + max(3, round(0.6 * ascent)), left:right]
     bar[:] = _TRACK

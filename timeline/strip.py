@@ -5,16 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from panels import PLAIN, SMALLEST_SCALE, TRACK, put, shorten, text_height, text_width
 from timeline.colours import TEXT, Looks, bgr
-from timeline.drawing import Names, draw_line, text_height, text_width, write
+from timeline.drawing import Names, draw_line
 from timeline.history import History
 
 SPAN = 60.0  # seconds
 _MOST = 5  # lines
 _PANEL_LIGHT = 0.25  # what the panel lets through of the picture under it
-_SMALLEST_SCALE = 0.32  # OpenCV's font scale below which letters run together
 _NAMES_SHARE = 0.36  # share of the width that names may take
-_GRID = (95, 95, 95)
 _AS_THEY_ARE = Names()
 _LEAST = 24  # pixels of height and of the chart's width below which nothing is drawn
 
@@ -47,14 +46,14 @@ def draw_strip(
     if height < _LEAST or width < 3 * _LEAST:
         return
     cv2.convertScaleAbs(panel, dst=panel, alpha=_PANEL_LIGHT)
-    scale = max(_SMALLEST_SCALE, min(height / 230, width / 1300))
-    ascent, descent = text_height(scale)
+    scale = max(SMALLEST_SCALE, min(height / 230, width / 1300))
+    ascent, descent = text_height(PLAIN, scale)
     pad = max(2, ascent // 2)
     line_width = max(1, round(height / 100))
     labels = history.shown(max(1, min(_MOST, (height - pad) // (ascent + descent))))
     room = min(
         round(_NAMES_SHARE * width),
-        max((text_width(names.of(label), scale, names.face) for label in labels), default=0) + 1,
+        max((text_width(names.drawn(label), names.face, scale) for label in labels), default=0) + 1,
     )
     right, bottom = width - room - 7 * pad // 2, height - 1 - pad
     _draw_grid(panel, (pad, pad, right, bottom))
@@ -68,7 +67,8 @@ def draw_strip(
     for label, look, middle in zip(labels, looks.together(labels), rows):
         cv2.circle(panel, (right + pad, round(middle)), max(2, round(0.3 * ascent)), look.bgr, cv2.FILLED, cv2.LINE_AA)
         baseline = round(middle + (ascent - descent / 4) / 2)
-        write(panel, names.of(label), right + 5 * pad // 2, baseline, room, scale, bgr(TEXT), names.face)
+        name = shorten(names.drawn(label), room, names.face, scale)
+        put(panel, name, right + 5 * pad // 2, baseline, scale, bgr(TEXT), names.face)
 
 
 def spread(rows: list[float], apart: float, first: float, last: float) -> list[float]:
@@ -101,7 +101,7 @@ def _draw_grid(panel: np.ndarray, area: tuple[int, int, int, int]) -> None:
     """Draws 0, 50 and 100 %, and every ten seconds."""
     left, top, right, bottom = area
     for share in (0.0, 0.5, 1.0):
-        panel[round(bottom - share * (bottom - top)), left:right] = _GRID
+        panel[round(bottom - share * (bottom - top)), left:right] = TRACK
     for tenth in range(1, round(SPAN / 10)):
         column = round(right - tenth * 10 / SPAN * (right - left))
-        panel[top : bottom + 1, column] = _GRID
+        panel[top : bottom + 1, column] = TRACK
