@@ -37,6 +37,7 @@ from typing import Any, Iterator, Sequence
 import models
 from errors import UserError
 from measuring import report, speed
+from plotting import import_figure
 from runtime import RUNTIMES, choose_runtime
 from sinks.display import find_display
 from sinks.window import Window
@@ -94,7 +95,7 @@ def _count(text: str) -> int:
 
 def _measure_speed(options: argparse.Namespace, paths: list[Path], facts: dict[str, Any]) -> None:
     if options.plot is not None:
-        report.import_figure()  # Better to know now than after ten minutes.
+        import_figure("--plot")  # Better to know now than after ten minutes.
     runtimes = [choose_runtime(options.runtime)] if options.runtime else speed.installed_runtimes()
     threads = sorted(set(options.threads or speed.thread_counts()))
     rounds = options.rounds or 3

@@ -34,6 +34,7 @@ from evaluation.streams import STREAM_CLIPS, plan_streams
 from evaluation.table import table
 from flags import Formatter, Number, Parser
 from options import build_parser
+from plotting import import_figure
 from signals import Signals
 from utils import say
 
@@ -139,9 +140,7 @@ def _parse(arguments: Sequence[str]) -> Namespace:
 
 def _evaluate(options: Namespace) -> None:
     if options.plot is not None:
-        from evaluation.plot import import_figure
-
-        import_figure()  # better to know now than after an hour
+        import_figure("--plot")  # better to know now than after an hour
     for path in (options.json, options.plot):
         if path is not None and not path.absolute().parent.is_dir():
             raise OutputError(f"can't write {path}: there is no such folder; make it first")

@@ -35,8 +35,9 @@ import numpy as np
 from compiler import compile_graph
 from compiler.graph import load, save
 from compiler.pools import add_horizons, find_pools
-from errors import PackageError, SourceError, UserError
+from errors import SourceError, UserError
 from memory import Memory, Pool
+from plotting import import_figure
 from runtime import choose_runtime, load_interpreter
 from signature import read_signature
 from utils import fit_frame
@@ -234,14 +235,8 @@ def filmed(path: str) -> Callable[[tuple[int, int]], list[np.ndarray]]:
 
 def plot(path: Path, day: Curves, stays: Curves, switches: Curves, name: str) -> None:
     """Draws the three experiments into a PNG file."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise PackageError("the plot needs matplotlib; pip install matplotlib") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 5.2), layout="constrained")
+    figure = import_figure("the plot")(figsize=(15, 5.2), layout="constrained")
+    axes = figure.subplots(1, 3)
     panels = (
         (day, "The pool alone: one action, never reset", "time, at 5 frames a second", "right class"),
         (stays, f"{name}: one action, never reset", "frames", "right class"),
@@ -257,7 +252,6 @@ def plot(path: Path, day: Curves, stays: Curves, switches: Curves, name: str) ->
     ordered = [kind for kind in _STYLES if kind in kinds]
     figure.legend([kinds[kind] for kind in ordered], ordered, loc="outside lower center", ncols=3, handlelength=4)
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)
 
 
 def _smoothed(places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

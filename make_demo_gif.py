@@ -21,17 +21,19 @@ import io
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import numpy as np
 
 import models
-from errors import PackageError, UserError
+from errors import UserError
 from overlay import Status, draw_overlay
 from score import Score
+from sinks.video_file import import_av
 from sources.play import Play
 from sources.sampler import Sampler
 from startup import DEMO_MODEL
+from timeline.gif import map_to_palette
 from utils import fit_box, write_whole
 from video_classifier import Prediction, VideoClassifier
 
@@ -74,22 +76,12 @@ def encode_gif(pictures: Iterable[np.ndarray]) -> bytes:
     Raises:
         PackageError: PyAV is missing.
     """
-    try:
-        import av
-    except ImportError:
-        raise PackageError("a GIF needs the package av: pip install av") from None
-    graph = _palette_graph(av)
-    for number, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="rgb24")
-        frame.pts, frame.time_base = number, Fraction(1, FPS)
-        graph.push(frame)
-    graph.push(None)
+    av = import_av()
     file = io.BytesIO()
     with av.open(file, "w", format="gif", options={"loop": "0"}) as container:
         stream = container.add_stream("gif", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "pal8"
-        for frame in _pulled(av, graph):
-            frame.pts, frame.time_base = round(frame.time * FPS), Fraction(1, FPS)
+        for frame in map_to_palette(list(enumerate(pictures)), Fraction(1, FPS)):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
@@ -122,29 +114,6 @@ def main(arguments: Sequence[str]) -> int:
         return error.status
     print(f"{options.out}: {len(gif) / 1e6:.2f} MB; {score}")
     return 0
-
-
-def _palette_graph(av: Any) -> Any:
-    """Builds what maps all pictures to one palette; ordered dithering stands still with the picture and packs well."""
-    graph = av.filter.Graph()
-    source = graph.add_buffer(width=WIDTH, height=HEIGHT, format="rgb24", time_base=Fraction(1, FPS))
-    split, choose = graph.add("split"), graph.add("palettegen")
-    use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle"), graph.add("buffersink")
-    source.link_to(split)
-    split.link_to(use, 0, 0)
-    split.link_to(choose, 1, 0)
-    choose.link_to(use, 0, 1)
-    use.link_to(sink)
-    graph.configure()
-    return graph
-
-
-def _pulled(av: Any, graph: Any) -> Iterator[Any]:
-    while True:
-        try:
-            yield graph.pull()
-        except (av.error.EOFError, av.error.BlockingIOError):
-            return
 
 
 if __name__ == "__main__":

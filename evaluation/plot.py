@@ -9,11 +9,12 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from errors import OutputError, PackageError
+from errors import OutputError
 from evaluation.grid import columns_of
 from evaluation.scores import Course, Scores
 from evaluation.shares import Share
 from evaluation.table import most_confused
+from plotting import import_figure
 from utils import write_whole
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; yellow last, since it is faint on white.
@@ -26,19 +27,6 @@ _LISTED = 14  # pairs, and labels, that are listed beside a matrix without names
 _LARGE = 6.8  # inches that such a matrix is high
 _LONGEST = 28  # columns of a label
 _LEAST = 0.5  # share of the clips that must be so long for a frame to be drawn
-
-
-def import_figure() -> Any:
-    """Returns matplotlib's Figure class.
-
-    Raises:
-        PackageError: It isn't installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PackageError("--plot needs matplotlib; pip install -r requirements-teach.txt") from None
-    return Figure
 
 
 def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
@@ -57,7 +45,7 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
     across = min(len(matrices), 2 if max(len(each.confusion) for each in matrices) <= _NAMED else 1)
     sides = [_side(each) for each in matrices]
     rows = [max(sides[start : start + across]) for start in range(0, len(sides), across)]
-    figure = import_figure()(figsize=(14, 5 + sum(rows) + 0.4), layout="constrained")
+    figure = import_figure("--plot")(figsize=(14, 5 + sum(rows) + 0.4), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     upper, *lower = figure.subfigures(1 + len(rows), 1, height_ratios=[5, *rows])
     figure.suptitle(conditions, x=0.01, ha="left", fontsize=11, color=_INK)

@@ -6,12 +6,10 @@ import contextlib
 from fractions import Fraction
 from typing import Any, Iterator, Sequence
 
-import cv2
 import numpy as np
 
 from events.clips_folder import Part
-from sinks.video_file import COLORS, find_encoder, import_av
-from utils import fit_frame
+from sinks.video_file import COLORS, find_encoder, import_av, to_yuv
 
 _TICKS = 60_000  # of the file's clock, in a second; MPEG-4 allows 65,535
 _KEY_INTERVAL = 30  # pictures between two at which a player can begin
@@ -120,11 +118,6 @@ class ClipFile:
         return True
 
     def _to_frame(self, picture: np.ndarray) -> Any:
-        height, width = self._size
-        if picture.shape[:2] != self._size:
-            picture = fit_frame(picture, height, width, "pad")
-        if height % 2 or width % 2:  # the colours of 4:2:0 video are stored for squares of 2x2 pixels
-            picture = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        frame = self._av.VideoFrame.from_ndarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
+        frame = self._av.VideoFrame.from_ndarray(to_yuv(picture, self._size), format="yuv420p")
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
         return frame

@@ -12,8 +12,9 @@ from typing import Any, Iterable, Iterator, Sequence
 import cv2
 import numpy as np
 
-from errors import OutputError, PackageError
+from errors import OutputError
 from measuring import COMPILED_FLOAT, COMPILED_INT8, PLAIN_LOOP, PUBLISHED
+from plotting import import_figure
 from tuning import available_cores, cpu_name
 from utils import write_whole
 
@@ -83,9 +84,8 @@ def write_plot(path: Path, rows: Sequence[Figures], facts: dict[str, Any]) -> No
         PackageError: matplotlib isn't installed.
         OutputError: The file can't be written.
     """
-    figure_class = import_figure()
     groups = {key: list(group) for key, group in groupby(sorted((r for r in rows if "ratio" in r), key=_group), _group)}
-    figure = figure_class(figsize=(8, 1.2 + 1.5 * len(groups)), layout="constrained")
+    figure = import_figure("--plot")(figsize=(8, 1.2 + 1.5 * len(groups)), layout="constrained")
     axes = figure.subplots(len(groups), 1, squeeze=False, sharex=True)[:, 0] if groups else []
     for axis, ((model, runtime), group) in zip(axes, groups.items()):
         fewest = min(row["threads"] for row in group)
@@ -106,19 +106,6 @@ def write_plot(path: Path, rows: Sequence[Figures], facts: dict[str, Any]) -> No
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:  # ValueError: a format that it doesn't know
         raise OutputError(f"can't write the plot {path}: {error}") from None
-
-
-def import_figure() -> Any:
-    """Returns matplotlib's Figure class.
-
-    Raises:
-        PackageError: It isn't installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PackageError("--plot needs matplotlib; pip install matplotlib") from None
-    return Figure
 
 
 def _group(row: Figures) -> tuple[str, str]:

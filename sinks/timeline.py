@@ -16,6 +16,7 @@ import numpy as np
 
 from errors import OutputError, UserError
 from events import Event
+from plotting import import_figure
 from sinks.video_file import VideoFile
 from timeline.chart import Chart, Timebase, make_chart
 from timeline.colours import Looks
@@ -25,7 +26,7 @@ from timeline.free_name import check, names
 from timeline.gif import FPS as GIF_FPS
 from timeline.gif import GifFile
 from timeline.history import History, Spans
-from timeline.picture import draw_picture, import_matplotlib
+from timeline.picture import WHAT, draw_picture
 from utils import say, write_whole
 from video_classifier import Prediction
 
@@ -98,7 +99,7 @@ class TimelinePicture:
     wants_pictures = False
 
     def __init__(self, path: Path, source: str, live: bool, looks: Looks, first: float = _FIRST) -> None:
-        import_matplotlib()  # now, not at the end of a long run
+        import_figure(WHAT)  # now, not at the end of a long run
         check(path)
         self.path = next(name for name in names(path) if not os.path.lexists(name))
         self._source = source

@@ -212,12 +212,7 @@ class VideoFile:
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _to_frame(self, picture: np.ndarray) -> Any:
-        height, width = self._size
-        if picture.shape[:2] != self._size:
-            picture = fit_frame(picture, height, width, "pad")
-        if height % 2 or width % 2:  # the colours of 4:2:0 video are stored for squares of 2x2 pixels
-            picture = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+        yuv = to_yuv(picture, self._size)
         frame = self._av.VideoFrame.from_ndarray(yuv, format="yuv420p")
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
         if self._key_ticks == self._ticks:
@@ -285,6 +280,24 @@ def _create(path: Path) -> _WholeWrites:
             free = path.with_name(f"{path.stem}-{number}{path.suffix}")
     except OSError as error:
         raise OutputError(f"can't record to {path}: {error.strerror}; record to a folder you may write to") from None
+
+
+def to_yuv(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns what an encoder takes: I420, in which colours are stored for squares of 2x2 pixels.
+
+    Args:
+        picture: uint8 [H, W, 3] BGR; of another size than the video's, it gets black bars.
+        size: The video's height and width; where one is odd, the last row or column is doubled.
+
+    Returns:
+        uint8 [1.5 * height, width].
+    """
+    height, width = size
+    if picture.shape[:2] != size:
+        picture = fit_frame(picture, height, width, "pad")
+    if height % 2 or width % 2:
+        picture = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
 
 
 def is_full(folder: Path) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import models
 from errors import ModelError, OutputError, UserError
 from options import DEFAULT_MODEL
+from plotting import import_figure
 from signals import Signals
 from sources.sampler import Sampler
 from startup import DEMO_MODEL
@@ -83,7 +84,7 @@ def _check_before_work(options: Namespace) -> None:
     """Finds out now what would be a pity to find out after minutes of work."""
     import_regression()
     if options.report is not None:
-        plots.import_figure()
+        import_figure("--report")
     if not options.dry_run:
         check_model_path(options.out, options.force)
 

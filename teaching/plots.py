@@ -9,8 +9,8 @@ from typing import Any, Callable
 
 import numpy as np
 
-from errors import PackageError
 from evaluation.grid import columns_of
+from plotting import import_figure
 from teaching.calibrate import Bin, calibration_error
 from teaching.report import Calibration, Report, percent
 from utils import write_whole
@@ -20,19 +20,6 @@ _BLUE, _ORANGE = "#0072B2", "#D55E00"
 _INK, _FAINT = "#333333", "#bbbbbb"
 _NUMBERED = 30  # labels up to which the cells hold numbers
 _LONGEST = 24  # columns of a label
-
-
-def import_figure() -> Any:
-    """Returns matplotlib's Figure class.
-
-    Raises:
-        PackageError: It isn't installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PackageError("--report needs matplotlib; pip install -r requirements-teach.txt") from None
-    return Figure
 
 
 def write_confusion(path: Path, report: Report) -> None:
@@ -58,7 +45,7 @@ def write_reliability(path: Path, calibration: Calibration) -> None:
 
 
 def _write(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
-    figure = import_figure()(figsize=size, layout="constrained")
+    figure = import_figure("--report")(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.tick_params(length=0, colors=_INK)
     draw(axes)

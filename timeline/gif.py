@@ -6,7 +6,7 @@ import contextlib
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
@@ -93,7 +93,7 @@ class GifFile:
                 raise OSError(28, "the disk is full")
             if self._container is None:
                 self._open(*waiting[0][1].shape[:2])
-            for frame in self._mapped(waiting):
+            for frame in map_to_palette(waiting, _TIME_BASE):
                 self._container.mux(self._stream.encode(frame))
             self._file.flush()
         except (OSError, self._av.error.FFmpegError) as error:
@@ -104,32 +104,6 @@ class GifFile:
         self._stream = self._container.add_stream("gif", rate=round(FPS))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "pal8"
         self._stream.codec_context.time_base = _TIME_BASE
-
-    def _mapped(self, pictures: list[tuple[int, np.ndarray]]) -> Iterator[Any]:
-        """Maps pictures to one palette; ordered dithering stands still with the picture and packs well."""
-        graph = self._av.filter.Graph()
-        height, width = pictures[0][1].shape[:2]
-        source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=_TIME_BASE)
-        split, choose = graph.add("split"), graph.add("palettegen")
-        use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle"), graph.add("buffersink")
-        source.link_to(split)
-        split.link_to(use, 0, 0)
-        split.link_to(choose, 1, 0)
-        choose.link_to(use, 0, 1)
-        use.link_to(sink)
-        graph.configure()
-        for ticks, picture in pictures:
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[..., ::-1]), format="rgb24")
-            frame.pts, frame.time_base = ticks, _TIME_BASE
-            graph.push(frame)
-        graph.push(None)
-        while True:
-            try:
-                frame = graph.pull()
-            except (self._av.error.EOFError, self._av.error.BlockingIOError):
-                return
-            frame.pts, frame.time_base = round(frame.time * 100), _TIME_BASE
-            yield frame
 
     def _abandon(self, error: Exception) -> None:
         with contextlib.suppress(OSError, self._av.error.FFmpegError):
@@ -142,3 +116,39 @@ class GifFile:
         raise OutputError(
             f"{self.path}: ended at {self._ticks / 100:.0f} s: {getattr(error, 'strerror', None) or error}"
         ) from None
+
+
+def map_to_palette(pictures: Sequence[tuple[int, np.ndarray]], time_base: Fraction) -> Iterator[Any]:
+    """Maps pictures to the 256 colours that suit all; ordered dithering stands still with the picture and packs well.
+
+    Args:
+        pictures: Times in ticks, ascending, and uint8 [H, W, 3] BGR of one size.
+        time_base: Seconds of a tick.
+
+    Yields:
+        Frames for a GIF's encoder, with their times.
+    """
+    av = import_av()
+    graph = av.filter.Graph()
+    height, width = pictures[0][1].shape[:2]
+    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=time_base)
+    split, choose = graph.add("split"), graph.add("palettegen")
+    use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(choose, 1, 0)
+    choose.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    for ticks, picture in pictures:
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[..., ::-1]), format="rgb24")
+        frame.pts, frame.time_base = ticks, time_base
+        graph.push(frame)
+    graph.push(None)
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.error.EOFError, av.error.BlockingIOError):
+            return
+        frame.pts, frame.time_base = round(frame.time / time_base), time_base
+        yield frame

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import warnings
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from errors import PackageError
 from languages import shorten
+from plotting import import_figure
 from timeline.axis import of_clock, of_source, ticks
 from timeline.chart import Chart, Course
 from timeline.colours import GRID, GROUND, QUIET, TEXT
+
+WHAT = "a timeline as .png or .svg"
+"""What this draws, for messages."""
 
 _WIDTH, _HEIGHT = 13.0, 4.4  # inches, without events
 _LANE = 0.24  # inches of a label's events
@@ -27,22 +29,6 @@ _SPREAD = 0.05  # difference of peak and mean from which on both are drawn
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans KR")
 
 
-def import_matplotlib() -> ModuleType:
-    """Imports what the drawing needs.
-
-    Raises:
-        PackageError: It isn't installed.
-    """
-    try:
-        import matplotlib.figure
-    except ImportError:
-        raise PackageError(
-            "a timeline as .png or .svg needs the package matplotlib: pip install matplotlib (on a Raspberry Pi: "
-            "sudo apt install python3-matplotlib)"
-        ) from None
-    return matplotlib
-
-
 def draw_picture(chart: Chart, kind: str) -> bytes:
     """Returns the picture of a run.
 
@@ -50,12 +36,14 @@ def draw_picture(chart: Chart, kind: str) -> bytes:
         chart: What to draw.
         kind: "png" or "svg".
     """
-    matplotlib = import_matplotlib()
+    figure_class = import_figure(WHAT)
+    import matplotlib
+
     with warnings.catch_warnings(), matplotlib.rc_context(_settings(matplotlib)):
         warnings.filterwarnings("ignore", "Glyph")  # a script that no font here has is drawn as boxes
         lanes = [course for course in chart.courses if course.spans]
         height = _HEIGHT + _LANE * len(lanes) + (0.12 if lanes else 0.0)
-        figure = matplotlib.figure.Figure(figsize=(_WIDTH, height), facecolor=GROUND)
+        figure = figure_class(figsize=(_WIDTH, height), facecolor=GROUND)
         below = _LANE * len(lanes) + 0.12
         axes = _add_axes(figure, _BOTTOM + (below if lanes else 0.0), height - _TOP, chart)
         _draw_courses(axes, chart)
