@@ -101,11 +101,11 @@ def _draw_courses(axes: Any, chart: Chart) -> None:
     for drawn in axes.lines:
         drawn.set_clip_on(False)  # half of a line at 0 or 100 % would be cut away
     handles = [
-        Line2D([], [], color=course.look.colour, **_dashes(course), linewidth=3, label=_shortened(course.name))
+        Line2D([], [], color=course.look.colour, **_dashes(course), linewidth=3, label="name")
         for course in chart.courses
     ]
     if handles:
-        axes.legend(
+        legend = axes.legend(
             handles=handles,
             loc="upper left",
             bbox_to_anchor=(1.02, 1.0),
@@ -115,7 +115,12 @@ def _draw_courses(axes: Any, chart: Chart) -> None:
             labelspacing=0.75,
             labelcolor=TEXT,
             frameon=False,
-        ).set_in_layout(False)
+        )
+        legend.set_in_layout(False)
+        for text, course in zip(legend.get_texts(), chart.courses):
+            text.set_text(
+                _shortened(course.name)
+            )  # now, since matplotlib before 3.10 leaves out names with a "_" first
 
 
 def _visible(means: np.ndarray) -> np.ndarray:
