@@ -209,7 +209,8 @@ class CaptureLoop:
             try:
                 give(sink)
             except OutputError as error:
-                sink.close()
+                with contextlib.suppress(OutputError):  # such as the same again
+                    sink.close()
                 sinks.remove(sink)
                 if not self._session.heard:
                     raise  # nobody is left to run for

@@ -75,6 +75,10 @@ class Face:
         """Returns the pixels from a text's begin to its end, at OpenCV's font scale."""
         return math.ceil(self._font(scale).getlength(text))
 
+    def height(self, scale: float) -> int:
+        """Returns the pixels that its letters are tall, at OpenCV's font scale."""
+        return self._em(scale)
+
     def draw(
         self, panel: np.ndarray, text: str, left: int, baseline: int, scale: float, colour: tuple[int, int, int]
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import queue
 import re
 import threading
@@ -22,7 +22,7 @@ from timeline.chart import Chart, Timebase, make_chart
 from timeline.colours import Looks
 from timeline.drawing import Names
 from timeline.film import Film
-from timeline.free_name import check, names
+from timeline.free_name import check, create
 from timeline.gif import FPS as GIF_FPS
 from timeline.gif import GifFile
 from timeline.history import History, Spans
@@ -31,6 +31,7 @@ from utils import say, write_whole
 from video_classifier import Prediction
 
 PICTURES, FILMS = (".png", ".svg"), (".mp4", ".gif")
+_NO_LETTERS = r"\W+"
 _FIRST, _LONGEST = 10.0, 180.0  # seconds until a picture is written for the first time, and between two writings
 _FILM_FPS = 30.0  # at most
 _GIF_WIDTH = 720  # pixels
@@ -69,7 +70,7 @@ def open_timeline(
     """
     target = Path(check_path(path)).expanduser()
     if name:
-        target = target.with_name(f"{target.stem}-{re.sub(r'[^0-9A-Za-z]+', '-', name).strip('-')}{target.suffix}")
+        target = target.with_name(f"{target.stem}-{re.sub(_NO_LETTERS, '-', name).strip('-')}{target.suffix}")
     if target.suffix.lower() in PICTURES:
         return TimelinePicture(target, source, live, looks)
     return TimelineFilm(target, live, fps, looks)
@@ -79,7 +80,8 @@ class TimelinePicture:
     """A sink that draws the probabilities of a run's leading labels and its events as a PNG or SVG.
 
     The file is written at the end, and before that more and more rarely, at last every three minutes, each time whole:
-    a kill costs at most what came since. An existing file is kept: the picture takes the next free name.
+    a kill costs at most what came since. An existing file is kept: the picture takes the next free name, with an empty
+    file until there is more.
 
     Args:
         path: Ends in .png or .svg.
@@ -100,8 +102,8 @@ class TimelinePicture:
 
     def __init__(self, path: Path, source: str, live: bool, looks: Looks, first: float = _FIRST) -> None:
         import_figure(WHAT)  # now, not at the end of a long run
-        check(path)
-        self.path = next(name for name in names(path) if not os.path.lexists(name))
+        with create(path) as reserved:
+            self.path = Path(reserved.name)
         self._source = source
         self._live = live
         self._looks = looks
@@ -152,6 +154,7 @@ class TimelinePicture:
             self._thread.join(_JOIN)
         chart = self._chart()
         if chart is None:
+            self.path.unlink(missing_ok=True)
             say(f"timeline: the model saw nothing, so there is no {self.path}")
         else:
             self._write(chart)
@@ -219,6 +222,7 @@ class TimelineFilm:
         self._pending: list[Prediction] = []
         self._last: float | None = None  # timestamp of the last picture that was taken
         self._error: Exception | None = None
+        self._told = False
         self._queue: queue.Queue[tuple[np.ndarray, float, list[Prediction]] | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="timeline", daemon=True)
         self._thread.start()
@@ -234,6 +238,7 @@ class TimelineFilm:
             OutputError: The film has ended: it is full, or the disk is.
         """
         if self._error is not None:
+            self._told = True
             raise self._error
         for prediction in predictions:
             self._looks.notice(prediction)
@@ -257,15 +262,17 @@ class TimelineFilm:
         """Finishes the film; may be called twice.
 
         Raises:
-            OutputError: The end could not be written.
+            OutputError: The end could not be written; not where write() has said so.
         """
         if not self._thread.is_alive():
             return
-        self._queue.put(None)
+        with contextlib.suppress(queue.Full):  # a disk that hangs: the thread won't come back
+            self._queue.put(None, timeout=_JOIN)
         self._thread.join(_JOIN)
-        if self._error is not None:
+        if self._error is None:
+            say(f"timeline: {self.path}")
+        elif not self._told:
             raise self._error
-        say(f"timeline: {self.path}")
 
     def _work(self) -> None:
         """The thread: draws and writes until it is given None; after an error it only empties the queue."""

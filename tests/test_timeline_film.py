@@ -127,6 +127,7 @@ def test_a_gif_ends_after_two_minutes(tmp_path, monkeypatch):
         for number in range(1000):
             sink.write(plain(COLORS[0]), number / 10, [])
     assert caught.value.status == 0
+    sink.close()  # doesn't say it again: the rest of the program goes on
     assert len(play(sink.path)[0]) == 30
 
 

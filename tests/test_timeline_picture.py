@@ -18,6 +18,7 @@ from conftest import ROOT
 
 from errors import OutputError, PackageError, UserError
 from events import Event
+from lettering import open_lettering
 from sinks.timeline import TimelinePicture, open_timeline
 from timeline.colours import GROUND, Looks, bgr, own_colour
 from timeline.drawing import Names
@@ -172,6 +173,67 @@ def test_several_sources_have_a_file_each(tmp_path, drawn):
     assert sink.path == tmp_path / "a.b-cam-local-1.png"
 
 
+def test_names_in_any_script_stay_apart(tmp_path, drawn):
+    paths = [
+        open_timeline(str(tmp_path / "two.png"), name, live=False, fps=30, looks=Looks(), name=name).path
+        for name in ("비디오.mp4", "영화.mp4")
+    ]
+    assert paths == [tmp_path / "two-비디오-mp4.png", tmp_path / "two-영화-mp4.png"]
+
+
+def test_two_runs_at_once_have_a_picture_each(tmp_path, drawn):
+    first, second = (open_timeline(str(tmp_path / "day.png"), "x", live=False, fps=1, looks=Looks()) for _ in "ab")
+    for sink in (first, second):
+        sink.write(NOTHING, 0.0, [predict(0.0, [0.2, 0.3, 0.5])])
+        sink.close()
+    assert first.path != second.path
+    assert all(cv2.imread(str(sink.path)) is not None for sink in (first, second))
+
+
+def test_a_name_too_long_for_a_file_is_told_at_once(tmp_path, drawn):
+    with pytest.raises(OutputError, match="name another file"):
+        open_timeline(str(tmp_path / f"{'x' * 300}.png"), "x", live=False, fps=1, looks=Looks())
+
+
+@pytest.mark.parametrize("moments", [[7.0], [0.0, 3.2, 6.4, 9.6]])
+def test_few_predictions_are_seen(tmp_path, drawn, moments):
+    """One, or one a clip of 16 frames at 5 frames a second."""
+    sink = open_timeline(str(tmp_path / "run.svg"), "x", live=False, fps=30, looks=Looks())
+    for moment in moments:
+        sink.write(NOTHING, moment, [predict(moment, [0.1, 0.1, 0.8])])
+    sink.close()
+    root = ElementTree.parse(sink.path).getroot()
+    colour = own_colour("waving")
+    if len(moments) > 1:
+        assert len(lines(root, colour)[0]) == len(moments)
+    else:
+        assert sum(f"fill: {colour}" in mark.get("style", "") for mark in root.iter(f"{SVG}use")) == 1
+
+
+def test_a_font_that_is_newer_than_matplotlibs_list_is_found(tmp_path, drawn):
+    """As after: sudo apt install fonts-noto-cjk."""
+    from matplotlib.font_manager import fontManager
+
+    try:
+        lettering = open_lettering("ko", ["점프"])
+    except PackageError as error:
+        pytest.skip(str(error))
+    if isinstance(lettering.regular, int):
+        pytest.skip("this OpenCV draws all letters itself")
+    known, pictures = fontManager.ttflist, []
+    try:
+        for listed in (known, [font for font in known if "CJK" not in font.name]):
+            fontManager.ttflist = list(listed)
+            sink = open_timeline(str(tmp_path / "run.png"), "x", live=False, fps=30, looks=Looks())
+            sink.follow(LABELS, np.arange(3), Names({"waving": "점프"}, lettering.regular))
+            sink.write(NOTHING, 1.0, [predict(1.0, [0.1, 0.1, 0.8])])
+            sink.close()
+            pictures.append(cv2.imread(str(sink.path)))
+    finally:
+        fontManager.ttflist = known
+    assert (pictures[0] == pictures[1]).all()
+
+
 def test_without_predictions_there_is_no_file(tmp_path, drawn, capsys):
     sink = TimelinePicture(tmp_path / "run.png", "x", False, Looks())
     sink.write(NOTHING, 0.0, [])
@@ -224,7 +286,7 @@ def test_a_kill_leaves_the_last_picture_whole(tmp_path, drawn):
     try:
         changes, deadline = set(), time.monotonic() + 60
         while len(changes) < 4 and time.monotonic() < deadline:
-            if path.exists():
+            if path.exists() and path.stat().st_size:  # empty until it is drawn for the first time
                 changes.add(path.stat().st_mtime_ns)
                 assert cv2.imread(str(path)) is not None
             time.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Sequence
 
 from timeline.colours import Look, Looks
@@ -60,6 +61,7 @@ class Chart:
         end: At which it ends.
         clock: See Timebase.
         courses: Those of the leading labels, the most important one first.
+        font: A file that has the letters of their names; None if any has.
     """
 
     title: str
@@ -67,6 +69,7 @@ class Chart:
     end: float
     clock: bool
     courses: Sequence[Course]
+    font: Path | None = None
 
 
 def make_chart(title: str, history: History, spans: Spans, looks: Looks, timebase: Timebase, names: Names) -> Chart:
@@ -95,4 +98,5 @@ def make_chart(title: str, history: History, spans: Spans, looks: Looks, timebas
         courses.append(Course(names.of(label), look, line, [span for span in events if span.label == label]))
     assert history.start is not None and math.isfinite(history.now)
     start = history.start + offset
-    return Chart(title, start, max(history.now + offset, start + 1.0), timebase.clock, courses)
+    font = None if isinstance(names.face, int) else names.face.path
+    return Chart(title, start, max(history.now + offset, start + 1.0), timebase.clock, courses, font)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from video_classifier import Prediction
 
 _KEPT = 12  # labels of a bin
-_GAP = 3.0  # seconds without a prediction after which a line is broken
+_GAP = 3.0  # seconds without a prediction after which a line is broken, unless they usually come as rarely
 _FAINT = 0.05  # a label that was never more probable isn't worth a line
 _SPANS = 2000
 
@@ -192,7 +192,8 @@ class History:
         times: list[float] = []
         means: list[float] = []
         peaks: list[float] = []
-        longest = max(_GAP, 3 * self.width)
+        usual = np.median(np.diff([each.time for each in self._bins])) if len(self._bins) > 1 else 0.0
+        longest = max(_GAP, 3 * self.width, 3 * float(usual))
         for each in self._bins:
             if times and each.time - times[-1] > longest:
                 times.append((times[-1] + each.time) / 2)

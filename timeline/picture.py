@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def draw_picture(chart: Chart, kind: str) -> bytes:
     figure_class = import_figure(WHAT)
     import matplotlib
 
-    with warnings.catch_warnings(), matplotlib.rc_context(_settings(matplotlib)):
+    with warnings.catch_warnings(), matplotlib.rc_context(_settings(chart.font)):
         warnings.filterwarnings("ignore", "Glyph")  # a script that no font here has is drawn as boxes
         lanes = [course for course in chart.courses if course.spans]
         height = _HEIGHT + _LANE * len(lanes) + (0.12 if lanes else 0.0)
@@ -57,12 +58,16 @@ def draw_picture(chart: Chart, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _settings(matplotlib: Any) -> dict[str, Any]:
+def _settings(font: Path | None) -> dict[str, Any]:
     from matplotlib.font_manager import fontManager
 
-    here = {font.name for font in fontManager.ttflist}
+    files = {Path(each.fname) for each in fontManager.ttflist}
+    if font is not None and font not in files:  # the list that matplotlib keeps may be older than the font
+        fontManager.addfont(font)
+    names = [each.name for each in fontManager.ttflist if font is not None and Path(each.fname) == font]
+    here = {each.name for each in fontManager.ttflist}
     return {
-        "font.family": [name for name in _FONTS if name in here] or ["sans-serif"],
+        "font.family": list(dict.fromkeys([name for name in _FONTS if name in here] + names)) or ["sans-serif"],
         "font.size": 10,
         "svg.fonttype": "none",  # text stays text: searchable, and a tenth of the size
         "svg.hashsalt": "timeline",
@@ -91,9 +96,11 @@ def _draw_courses(axes: Any, chart: Chart) -> None:
         line, look = course.line, course.look
         if np.nanmax(line.peaks - line.means) >= _SPREAD:
             axes.fill_between(line.times, line.means, line.peaks, color=look.colour, alpha=0.22, linewidth=0)
-        axes.plot(
-            line.times, _visible(line.means), color=look.colour, **_dashes(course), linewidth=1.8, zorder=20 - place
-        )
+        visible = _visible(line.means)
+        axes.plot(line.times, visible, color=look.colour, **_dashes(course), linewidth=1.8, zorder=20 - place)
+        lone = _lone(visible)
+        if lone.any():
+            axes.plot(line.times[lone], visible[lone], "o", color=look.colour, markersize=3.5, zorder=20 - place)
     axes.set_ylim(0, 1.0)
     axes.margins(0)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
@@ -118,9 +125,14 @@ def _draw_courses(axes: Any, chart: Chart) -> None:
         )
         legend.set_in_layout(False)
         for text, course in zip(legend.get_texts(), chart.courses):
-            text.set_text(
-                _shortened(course.name)
-            )  # now, since matplotlib before 3.10 leaves out names with a "_" first
+            # Only now: matplotlib before 3.10 leaves out lines whose label begins with "_".
+            text.set_text(_shortened(course.name))
+
+
+def _lone(values: np.ndarray) -> np.ndarray:
+    """Returns which values, bool [n], have no neighbour, so that no line shows them."""
+    there = np.concatenate([[False], np.isfinite(values), [False]])
+    return there[1:-1] & ~there[:-2] & ~there[2:]
 
 
 def _visible(means: np.ndarray) -> np.ndarray:

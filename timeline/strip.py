@@ -48,9 +48,10 @@ def draw_strip(
     cv2.convertScaleAbs(panel, dst=panel, alpha=_PANEL_LIGHT)
     scale = max(SMALLEST_SCALE, min(height / 230, width / 1300))
     ascent, descent = text_height(PLAIN, scale)
+    row_height = max(ascent + descent, 0 if isinstance(names.face, int) else names.face.height(scale) + 1)
     pad = max(2, ascent // 2)
     line_width = max(1, round(height / 100))
-    labels = history.shown(max(1, min(_MOST, (height - pad) // (ascent + descent))))
+    labels = history.shown(max(1, min(_MOST, (height - pad) // row_height)))
     room = min(
         round(_NAMES_SHARE * width),
         max((text_width(names.drawn(label), names.face, scale) for label in labels), default=0) + 1,
@@ -63,7 +64,7 @@ def draw_strip(
         line = history.line(label)
         columns = right - (history.now - line.times) * ((right - pad) / SPAN)
         draw_line(panel, np.stack([np.maximum(columns, pad), bottom - rise * line.means], axis=1), look, line_width)
-    rows = spread([bottom - rise * history.latest(label) for label in labels], ascent + descent, pad, height - pad)
+    rows = spread([bottom - rise * history.latest(label) for label in labels], row_height, pad, height - pad)
     for label, look, middle in zip(labels, looks.together(labels), rows):
         cv2.circle(panel, (right + pad, round(middle)), max(2, round(0.3 * ascent)), look.bgr, cv2.FILLED, cv2.LINE_AA)
         baseline = round(middle + (ascent - descent / 4) / 2)
