@@ -77,6 +77,7 @@ class Prediction:
         top: At most top_k classes that pass the threshold and the lists, best first; may be empty.
         logits: float32 [classes].
         probabilities: float32 [classes], the softmax of the logits.
+        whole: Whether it rests on as many frames as any later one: on a window, of a clip model.
     """
 
     timestamp: float | None
@@ -85,6 +86,7 @@ class Prediction:
     top: list[Category]
     logits: np.ndarray
     probabilities: np.ndarray
+    whole: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Returns what JSON can hold of it; a number that isn't finite is None."""
@@ -158,7 +160,7 @@ class Classifier:
         self.translations: list[str] | None = None
         self.notes: list[str] = []
         self._model = model
-        self._labels_named = f"label file {labels}" if isinstance(labels, (str, os.PathLike)) else "the list of labels"
+        self._labels_named = f"label file {labels}" if isinstance(labels, (str, os.PathLike)) else "its list of labels"
         self._channel_order = channel_order
         self._buffers: dict[tuple[str, int], np.ndarray] = {}
         self._steps = 0
@@ -229,7 +231,7 @@ class Classifier:
                 "give the labels that belong to it with --labels"
             )
 
-    def _predict(self, logits: np.ndarray, timestamp: float | None, start: float) -> Prediction:
+    def _predict(self, logits: np.ndarray, timestamp: float | None, start: float, whole: bool = False) -> Prediction:
         """Returns what the next step's logits, float32 [classes], say; the step began at `start`."""
         selection, translations = self.selection, self.translations
         self._steps += 1
@@ -244,7 +246,7 @@ class Classifier:
         ]
         if self.unknown is not None and self.unknown.applies(probabilities):
             top = [Category(UNKNOWN, 1 - float(probabilities.max()), -1), *top][: selection.top_k]
-        return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities)
+        return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities, whole)
 
     def _check_frame(self, frame: np.ndarray) -> int:
         """Returns a frame's number of channels.

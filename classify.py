@@ -297,9 +297,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.list_models:
             print(models.table())
         elif options.model_info is not None:
+            from clip_format import clip_settings
             from model_info import describe
 
-            print(describe(models.find_model(options.model_info), options.labels, options.runtime))
+            path = models.find_model(options.model_info)
+            print(describe(path, options.labels, options.runtime, clip_settings(path, options)))
         elif options.list_cameras:
             print(cameras.table())
         elif options.events_report is not None:

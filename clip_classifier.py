@@ -144,7 +144,7 @@ class ClipClassifier(Classifier):
         if self._left:
             return None
         self._left = self.stride
-        return self._predict(engine.run(self._window.write_to), timestamp, start)
+        return self._predict(engine.run(self._window.write_to), timestamp, start, whole=True)
 
 
 class Window:

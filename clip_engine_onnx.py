@@ -24,6 +24,8 @@ from onnx_header import read_onnx_header
 from runtime import Runtime
 from trial import try_in_child
 
+_MOST_NUMBERS = 1e9  # of an input; 4 GB
+
 _sound: set[str] = set()  # path, length, time of writing and input of what ran in a child of this process
 
 
@@ -50,6 +52,8 @@ class OnnxClipEngine:
             found = f"it takes {len(header.inputs)} tensors and gives {len(header.outputs)}, not one each"
             raise ModelError(f"model {model} is no clip model: {found}")
         self.shape = clip_shape(model, header.inputs[0][1], settings)
+        if np.prod(self.shape.axes, dtype=float) > _MOST_NUMBERS:
+            raise ModelError(f"model {model} takes {list(self.shape.axes)}, more than fits into memory; is it damaged?")
         self.settings = settings
         self.dtype = np.float32
         self._probable = header.last_operators[0] == "Softmax"

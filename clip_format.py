@@ -104,11 +104,10 @@ def clip_shape(model: str | os.PathLike[str], shape: Sequence[int | None], setti
     layout = settings.layout or _layout(shape)
     if len(shape) != 5 or layout is None or shape[0] not in (1, None):
         wanted = "[1, frames, height, width, 3] or [1, 3, frames, height, width]"
-        given = [size or "?" for size in shape]
-        raise ModelError(f"{refusal} its input {given} is not {wanted}".replace("'", ""))
+        raise ModelError(f"{refusal} its input {_written(shape)} is not {wanted}")
     channels = 4 if layout == "nthwc" else 1
     if shape[channels] not in (3, None):
-        raise ModelError(f"{refusal} its input {list(shape)} has not 3 channels where --layout {layout} has them")
+        raise ModelError(f"{refusal} its input {_written(shape)} has not 3 channels where --layout {layout} has them")
     length, height, width = (shape[1:4] if layout == "nthwc" else shape[2:])  # fmt: skip
     if settings.length and length and settings.length != length:
         raise ModelError(f"{refusal} it takes clips of {length} frames, not {settings.length}; leave --clip-length out")
@@ -168,6 +167,10 @@ def input_shapes(content: bytes) -> list[list[int]]:
         return [tensors[index].array(_SHAPE, "i") for index in graph.array(_INPUTS, "i")]
     except (struct.error, IndexError) as error:
         raise ValueError(f"not a sound .tflite file: {error}") from None
+
+
+def _written(shape: Sequence[int | None]) -> str:
+    return f"[{', '.join(str(size or '?') for size in shape)}]"
 
 
 def _layout(shape: Sequence[int | None]) -> str | None:

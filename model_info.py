@@ -19,39 +19,43 @@ from onnx_header import OnnxHeader, read_onnx_header
 from pixel_range import Numbers, mean_and_scale
 from runtime import choose_runtime, load_content, read_model
 from signature import Signature, Tensor, read_signature
-from utils import read_labels
+from utils import printable, read_labels
 
 _WIDTH = 100  # columns
 _KEY = 12  # columns
-_FIRST = 4  # labels
 _DEFAULT_FPS = 5.0  # of a model that the registry doesn't know, as in session.py
 
 Row = Tuple[str, str]  # what it is about, and what there is to say
 
 
-def describe(model: str | os.PathLike[str], labels: str | None = None, runtime: str = "auto") -> str:
+def describe(
+    model: str | os.PathLike[str],
+    labels: str | None = None,
+    runtime: str = "auto",
+    clip: ClipSettings | None = None,
+) -> str:
     """Returns what a model is.
 
     Args:
         model: A .tflite or .onnx file.
         labels: Its label file, if the user named one.
         runtime: One of runtime.RUNTIMES, for a .tflite file.
+        clip: What the user and the registry say of a clip model; None for what the registry says.
 
     Raises:
         ModelError: It is missing, damaged, or no classifier of video.
         PackageError: No such runtime works here.
     """
     path = Path(model)
-    rows = list(_onnx(path) if path.suffix.lower() == ".onnx" else _tflite(path, runtime))
+    settings = clip or known_settings(path)
+    rows = list(_onnx(path, settings) if path.suffix.lower() == ".onnx" else _tflite(path, runtime, settings))
     lines = [_row("model", f"{path} ({_size(path)})")]
-    for key, text in rows:
-        lines.append(_row(key, text))
-        if key == "gives":
-            lines.append(_row("labels", _labels(path, labels)))
+    lines += [_row(key, text) for key, text in rows]
+    lines.append(_row("labels", _labels(path, labels)))
     return "\n".join(lines)
 
 
-def _tflite(path: Path, runtime_name: str) -> Iterator[Row]:
+def _tflite(path: Path, runtime_name: str, settings: ClipSettings) -> Iterator[Row]:
     content = read_model(path)
     runtime = choose_runtime(runtime_name)
     interpreter = load_content(path, content, runtime, threads=1)
@@ -63,7 +67,7 @@ def _tflite(path: Path, runtime_name: str) -> Iterator[Row]:
         image, logits = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
         yield "kind", "clip model: looks at a window of frames, remembers nothing"
         mean, scale = mean_and_scale(metadata.normalization)
-        settings = known_settings(path).over(ClipSettings(mean=mean, scale=scale))
+        settings = settings.over(ClipSettings(mean=mean, scale=scale))
         yield from _clip(path, [int(size) for size in image["shape"]], settings)
         yield "pixels", _pixels(settings.mean, settings.scale, *_storage(image["dtype"], *image["quantization"]))
         yield "gives", f"{int(logits['shape'][-1])} classes, {_storage(logits['dtype'], *logits['quantization'])[0]}"
@@ -92,13 +96,12 @@ def _streaming(path: Path, content: bytes, signature: Signature, metadata: Model
     yield "gives", f"{signature.logits.shape[1]} classes, {_of(signature.logits)[0]}"
 
 
-def _onnx(path: Path) -> Iterator[Row]:
+def _onnx(path: Path, settings: ClipSettings) -> Iterator[Row]:
     header = read_onnx_header(path)
     if len(header.inputs) != 1 or len(header.outputs) != 1:
         found = f"it takes {len(header.inputs)} tensors and gives {len(header.outputs)}, not one each"
         raise ModelError(f"model {path} is no clip model: {found}")
     yield "kind", "clip model (ONNX): looks at a window of frames, remembers nothing"
-    settings = known_settings(path)
     yield from _clip(path, header.inputs[0][1], settings)
     yield "pixels", _pixels(settings.mean, settings.scale, "float32", None)
     classes = header.outputs[0][1][-1] if header.outputs[0][1] else None
@@ -170,8 +173,7 @@ def _labels(path: Path, given: str | None) -> str:
         where, names = min(str(labels), os.path.relpath(labels), key=len), read_labels(labels)
     else:
         where, names = "inside the model", labels
-    more = ", ..." if len(names) > _FIRST else ""
-    return f"{len(names)}, {where}: {', '.join(names[:_FIRST])}{more}"
+    return f"{len(names)}, {where}: {', '.join(map(printable, names))}"
 
 
 def _pixels(mean: Numbers, scale: Numbers, storage: str, limits: tuple[float, float] | None) -> str:
@@ -215,8 +217,7 @@ def _size(path: Path) -> str:
 
 def _line(text: str) -> str:
     """Returns what is written in a file as one printable line."""
-    printable = "".join(each if each.isprintable() else " " for each in text)
-    return textwrap.shorten(printable, 300, placeholder=" ...")
+    return textwrap.shorten(printable(text.replace("\n", " ")), 300, placeholder=" ...")
 
 
 def _row(key: str, text: str) -> str:

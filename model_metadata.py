@@ -7,11 +7,11 @@ https://github.com/tensorflow/tflite-support/blob/master/tensorflow_lite_support
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
@@ -21,6 +21,7 @@ from errors import ModelError
 from flatbuffer import Table
 from metadata import read_metadata
 from runtime import read_model
+from utils import printable
 
 METADATA = "TFLITE_METADATA"
 
@@ -110,12 +111,15 @@ def inner_labels(content: bytes) -> list[str] | None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(name) as file:
             text = file.read(_LARGEST_LABELS + 1)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise ValueError(f"the label file {name} inside can't be read: {error}") from None
-    labels = [line.strip() for line in text.decode("utf-8-sig").rstrip().splitlines()]
+    try:
+        labels = [line.strip() for line in text.decode("utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the label file {name} inside: byte {error.start} is not UTF-8") from None
     if len(text) > _LARGEST_LABELS or not labels or "" in labels:
         raise ValueError(f"the label file {name} inside is not one class name a line")
-    return labels
+    return [printable(label) for label in labels]
 
 
 def labels_of(model: str | os.PathLike[str], labels: str | None = None) -> Union[Path, list[str]]:
@@ -128,11 +132,23 @@ def labels_of(model: str | os.PathLike[str], labels: str | None = None) -> Union
         return models.find_labels(model, labels)
     except ModelError:
         if labels is None and Path(model).suffix.lower() != ".onnx":
-            with contextlib.suppress(ValueError):  # ModelError is one, too
-                inside = inner_labels(read_model(model))
-                if inside is not None:
-                    return inside
+            inside = _inside(model)
+            if inside is not None:
+                return inside
         raise
+
+
+def _inside(model: str | os.PathLike[str]) -> list[str] | None:
+    """Returns the labels inside a model.
+
+    Raises:
+        ModelError: They are damaged.
+    """
+    content = read_model(model)
+    try:
+        return inner_labels(content)
+    except ValueError as error:
+        raise ModelError(f"model {model}: {error}; give its labels with --labels FILE") from None
 
 
 def _normalization(inputs: list[Table]) -> Normalization | None:

@@ -19,10 +19,12 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Numbers of fields.
 _IR_VERSION, _PRODUCER, _DOMAIN, _DOC, _GRAPH, _OPSET, _PROPS = 1, 2, 4, 6, 7, 8, 14  # ModelProto
 _NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # GraphProto
-_NODE_OUTPUT, _OPERATOR = 2, 4  # NodeProto
+_NODE_INPUT, _NODE_OUTPUT, _OPERATOR = 1, 2, 4  # NodeProto
 _INITIALIZER_NAME = 8  # TensorProto
 _NAME, _TYPE = 1, 2  # ValueInfoProto
 _TENSOR, _SHAPE, _DIMENSION, _SIZE = 1, 2, 1, 1  # TypeProto, TypeProto.Tensor, TensorShapeProto
+
+_SHAPING = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity"}
 
 Value = Union[int, memoryview]
 Shape = List[Union[int, None]]
@@ -36,7 +38,7 @@ class OnnxHeader:
         inputs: Name and shape of each input that isn't a weight; None for a size that is open.
         outputs: Likewise.
         operators: Kind of each operator, in the order of the file, such as "Conv".
-        last_operators: Kind of the operator that makes each output.
+        last_operators: Kind of the operator that makes each output, but for its shape.
         metadata: Key to value; "producer", "description" and "opset" too, where given.
     """
 
@@ -64,7 +66,7 @@ def read_onnx_header(model: str | os.PathLike[str]) -> OnnxHeader:
             header = _read(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except OSError as error:
         raise ModelError(f"model {path}: {error.strerror}; {remedy}") from None
-    except (IndexError, UnicodeDecodeError, TypeError):
+    except (IndexError, KeyError, UnicodeDecodeError, TypeError, ValueError):
         header = OnnxHeader()
     if not header.inputs or not header.outputs:
         raise ModelError(f"model {path} is not an ONNX model, or damaged; {remedy}")
@@ -88,20 +90,32 @@ def _read(view: memoryview) -> OnnxHeader:
 
 
 def _read_graph(view: Value, header: OnnxHeader) -> None:
-    weights, makers = set(), {}
+    weights: set[str] = set()
+    makers: dict[str, tuple[str, str]] = {}  # operator and first input, by output
     for number, value in _fields(view):
         if number == _NODE:
             node = list(_fields(value))
             kind = next((_text(each) for place, each in node if place == _OPERATOR), "")
             header.operators.append(kind)
-            makers.update({_text(each): kind for place, each in node if place == _NODE_OUTPUT})
+            taken = next((_text(each) for place, each in node if place == _NODE_INPUT), "")
+            makers.update({_text(each): (kind, taken) for place, each in node if place == _NODE_OUTPUT})
         elif number == _INITIALIZER:
             weights.add(next((_text(each) for place, each in _fields(value) if place == _INITIALIZER_NAME), ""))
         elif number in (_INPUT, _OUTPUT):
             (header.inputs if number == _INPUT else header.outputs).append(_tensor(value))
     # Files of the first versions list the weights among the inputs.
     header.inputs = [tensor for tensor in header.inputs if tensor[0] not in weights]
-    header.last_operators = [makers.get(name, "") for name, _ in header.outputs]
+    header.last_operators = [_last(name, makers) for name, _ in header.outputs]
+
+
+def _last(name: str, makers: dict[str, tuple[str, str]]) -> str:
+    """Returns the last operator before an output that does more than give the same numbers another shape."""
+    for _ in range(len(makers)):  # a damaged file may go round in a circle
+        kind, taken = makers.get(name, ("", ""))
+        if kind not in _SHAPING:
+            return kind
+        name = taken
+    return ""
 
 
 def _tensor(view: Value) -> tuple[str, Shape]:

@@ -45,6 +45,11 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
     return labels
 
 
+def printable(text: str) -> str:
+    """Returns a text that can do nothing to a terminal, for names that come from elsewhere."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class RateMeter:
     """Events a second over a sliding window, on the monotonic clock.
 

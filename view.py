@@ -123,7 +123,7 @@ class View:
         assert self.frame is not None
         status, prediction = self.status, self.prediction
         status.camera_fps, status.sample_fps = self.pipeline.camera_fps, self.pipeline.sample_fps
-        status.warming_up = prediction is None or prediction.step < status.wanted_fps
+        status.warming_up = prediction is None or (prediction.step < status.wanted_fps and not prediction.whole)
         status.pace = self.pipeline.note
         truth = self.truth(self.frame.timestamp) if self.truth is not None else ""
         status.truth = self.names.of(truth)

@@ -76,7 +76,9 @@ class Console:
         self._printed = self._latest
         text = "no prediction yet"
         if self._latest is not None:
-            speed = f"({self._meter.rate(self._timestamp):.1f} steps/s, {self._latest.step_time * 1000:.0f} ms)"
+            rate = self._meter.rate(self._timestamp)
+            often = f"{rate:.1f} steps/s, " if rate else ""  # a clip model's are further apart than the meter looks
+            speed = f"({often}{self._latest.step_time * 1000:.0f} ms)"
             text = _labels(self._latest)
             text += " " * (_LABELS_WIDTH - display_width(text))
             text += speed.rjust(_WIDTH - _TIME_WIDTH - display_width(text))

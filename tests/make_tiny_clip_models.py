@@ -96,13 +96,16 @@ def _conv3d(
     return graph.add("CONV_3D", inputs, graph.tensor(shape), options)
 
 
-def onnx_model(shape: Sequence[int | str] | None = None, softmax: bool = False, old: bool = False) -> bytes:
+def onnx_model(
+    shape: Sequence[int | str] | None = None, softmax: bool = False, old: bool = False, flat: bool = False
+) -> bytes:
     """Returns the network as an .onnx file.
 
     Args:
         shape: Of its input; a text stands for a size that is open.
         softmax: Whether it gives probabilities.
         old: Whether the weights stand among the inputs, as the first exporters wrote them.
+        flat: Whether an operator that changes nothing but the shape stands behind the last one.
     """
     weights = {
         "kernel": KERNEL, "kernel_bias": KERNEL_BIAS, "block": BLOCK, "block_bias": BLOCK_BIAS, "weights": WEIGHTS,
@@ -120,7 +123,9 @@ def onnx_model(shape: Sequence[int | str] | None = None, softmax: bool = False, 
         _node("Gemm", ["d", "weights", "biases"], "e" if softmax else "logits", transB=1),
     ]
     if softmax:
-        nodes.append(_node("Softmax", ["e"], "logits", axis=1))
+        nodes.append(_node("Softmax", ["e"], "f" if flat else "logits", axis=1))
+    if flat:
+        nodes.append(_node("Flatten", ["f"], "logits"))
     inputs = {"clip": shape or (1, 3, LENGTH, SIZE, SIZE)}
     if old:
         inputs.update({name: value.shape for name, value in weights.items()})

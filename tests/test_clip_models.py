@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -22,6 +24,7 @@ from make_tiny_clip_models import (
     SIZE,
     STD,
     WEIGHTS,
+    onnx_model,
 )
 
 import classifier as classifier_module
@@ -291,6 +294,22 @@ def test_flags_win_over_the_registry():
 # Files that are something else
 
 
+def test_a_shape_behind_the_softmax_changes_nothing(tmp_path):
+    (tmp_path / "flat.onnx").write_bytes(onnx_model(softmax=True, flat=True))
+    clip = frames(LENGTH)
+    with ClipClassifier(tmp_path / "flat.onnx", LABELS) as classifier:
+        prediction = [classifier.step(frame) for frame in clip][-1]
+    logits = network(clip / 255)
+    expected = np.exp(logits - logits.max())
+    np.testing.assert_allclose(prediction.probabilities, expected / expected.sum(), rtol=1e-3)
+
+
+def test_an_input_beyond_all_memory_ends_in_a_line(tmp_path):
+    (tmp_path / "large.onnx").write_bytes(onnx_model((1, 3, 100_000, 100_000, 100_000)))
+    with pytest.raises(ModelError, match="more than fits into memory"):
+        ClipClassifier(tmp_path / "large.onnx", LABELS)
+
+
 @pytest.mark.parametrize("name", ["clip.tflite", "clip.onnx"])
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.97])
 def test_a_damaged_file_ends_in_a_line(tmp_path, name, kept):
@@ -322,7 +341,7 @@ def test_bytes_changed_at_random_never_end_the_process(tmp_path):
 
 
 def test_labels_that_belong_to_another_model_are_refused():
-    with pytest.raises(ModelError, match="the list of labels has 2 names, but model .* has 5 classes"):
+    with pytest.raises(ModelError, match="its list of labels has 2 names, but model .* has 5 classes"):
         ClipClassifier(DATA / "clip.onnx", ["a", "b"])
 
 
@@ -360,6 +379,37 @@ def test_labels_inside_are_used_where_no_file_is_beside(tmp_path):
         assert classifier.labels == list(LABELS)
     model.with_suffix(".txt").write_text("a\nb\nc\nd\ne\n")
     assert labels_of(model) == model.with_suffix(".txt")
+
+
+def test_labels_inside_can_do_nothing_to_a_terminal(tmp_path):
+    model = with_labels(tmp_path / "model.tflite", "up\n\x1b[31mdown\nleft\nright\nstill\n".encode())
+    assert labels_of(model) == ["up", "?[31mdown", "left", "right", "still"]
+
+
+@pytest.mark.parametrize("text", ["oben\nunten\nl\xe4ngs\n".encode("latin-1"), b"up\n\ndown\n"])
+def test_damaged_labels_inside_are_called_so(tmp_path, text):
+    with pytest.raises(ModelError, match="label file labels.txt inside.*--labels FILE"):
+        labels_of(with_labels(tmp_path / "model.tflite", text))
+
+
+def test_labels_inside_that_cannot_be_unpacked_end_in_a_line(tmp_path):
+    model = with_labels(tmp_path / "model.tflite", b"up\ndown\n" * 500)
+    content = bytearray(model.read_bytes())
+    start = content.rindex(b"PK\x03\x04") + 45
+    content[start : start + 8] = b"\xff" * 8
+    model.write_bytes(content)
+    with pytest.raises(ModelError, match="can't be read.*--labels FILE"):
+        labels_of(model)
+
+
+def with_labels(path, text):
+    """Writes the model that has its labels inside, with others."""
+    content = (DATA / "clip_described.tflite").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as inside:
+        path.write_bytes(content[: min(each.header_offset for each in inside.infolist())])
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", text)
+    return path
 
 
 def test_a_model_without_labels_says_what_to_do(tmp_path):

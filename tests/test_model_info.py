@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from make_tiny_clip_models import BIASES, BLOCK, BLOCK_BIAS, KERNEL, KERNEL_BIAS, LABELS, LENGTH, NAME, SIZE, WEIGHTS
 
+from clip_format import ClipSettings
 from errors import ModelError
 from flatbuffer import Table
 from metadata import read_metadata
@@ -51,7 +52,7 @@ def test_a_clip_model(name):
     assert said["layout"].endswith(last if name == "clip.tflite" else first)
     assert said["pixels"] == "0 to 1, as float32"
     assert said["gives"].startswith("5 classes")
-    assert said["labels"].startswith("5, ") and said["labels"].endswith("clip.txt: up, down, left, right, ...")
+    assert said["labels"].startswith("5, ") and said["labels"].endswith(f"clip.txt: {', '.join(LABELS)}")
     if name.endswith(".onnx"):
         assert said["operators"] == "8: 2 Conv, 2 Relu, 1 Add, 1 AveragePool, 1 Flatten, 1 Gemm"
         assert said["author"] == "the tests"
@@ -65,7 +66,7 @@ def test_metadata_and_the_labels_inside(tmp_path):
     model = tmp_path / "clip_described.tflite"
     shutil.copy(DATA / model.name, model)
     said = rows(describe(model))
-    assert said["labels"] == f"5, inside the model: {', '.join(LABELS[:4])}, ..."
+    assert said["labels"] == f"5, inside the model: {', '.join(LABELS)}"
     assert (said["name"], said["version"], said["author"]) == (NAME, "1.2", "The tests")
     assert (said["licence"], said["description"]) == ("Apache License 2.0", "Clips of nothing.")
     assert said["pixels"].startswith("(0..255 - [123, 117, 104]) * [0.01724, 0.01754, 0.01739]")  # 1/58, 1/57, 1/57.5
@@ -93,6 +94,11 @@ def test_what_is_open_is_said():
     assert said["labels"].startswith("none: no labels known")
 
 
+def test_flags_fill_what_is_open():
+    said = rows(describe(DATA / "clip_open.onnx", clip=ClipSettings(length=LENGTH, size=SIZE, stride=2)))
+    assert f"{LENGTH} frames of {SIZE}x{SIZE} pixels" in said["wants"] and "every 2 frames" in said["stride"]
+
+
 def test_every_line_fits():
     for name in ("clip.tflite", "clip_described.tflite", "clip_open.onnx", "tiny.tflite"):
         assert all(len(line) <= 100 for line in describe(DATA / name).splitlines())
@@ -108,6 +114,7 @@ def test_what_is_no_model_ends_in_a_line(name):
 def test_a_damaged_header_ends_in_a_line(tmp_path):
     content, random = (DATA / "clip.onnx").read_bytes(), np.random.default_rng(2)
     damaged = [content[:kept] for kept in range(0, len(content), 61)]
+    damaged.append(content + bytes([14 << 3 | 2, 3, 2 << 3 | 2, 1, ord("x")]))  # a note without a name
     for _ in range(200):
         copy = bytearray(content)
         for place in random.integers(0, len(copy), 6):

@@ -187,6 +187,15 @@ def console_lines(frames):
     return stream.getvalue().splitlines()
 
 
+def test_console_tells_no_rate_of_steps_that_are_seconds_apart():
+    made = {0: 1, 40: 2, 80: 3}  # a clip model's, one in 4 s
+    lines = console_lines(
+        [(i / 10, [prediction(made[i], ("a", 0.9), timestamp=i / 10)] if i in made else []) for i in range(100)]
+    )
+    assert all("0.0 steps/s" not in line for line in lines)
+    assert lines[-1].endswith("(12 ms)")
+
+
 def test_console_prints_a_line_a_second():
     """30 frames and 5 steps a second of a camera whose clock is far from zero; the last step comes between lines."""
     frames = []

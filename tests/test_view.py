@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,6 +53,18 @@ def test_the_truth_is_drawn_and_counted():
     assert changed.size and changed.min(axis=0)[0] > 400 and changed.min(axis=0)[1] > 400  # in the lower right corner
     assert (view.score.steps, view.score.right) == (2, 1)
     assert untold.score.steps == 0
+
+
+def test_a_streaming_model_warms_up_for_a_second_a_clip_model_never():
+    view = View(PIPELINE, fit="crop", wanted_fps=5.0)
+    for shown, warming in [
+        (prediction("waving", step=4), True),
+        (prediction("waving", step=5), False),
+        (dataclasses.replace(prediction("waving", step=1), whole=True), False),
+    ]:
+        view.take(Update(frame(), [shown]))
+        view.picture()
+        assert view.status.warming_up is warming
 
 
 def test_an_outage_is_drawn_until_the_next_frame():

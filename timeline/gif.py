@@ -15,7 +15,7 @@ from sinks.video_file import LimitReached, import_av, is_full
 from timeline.free_name import create
 
 FPS = 10.0  # at most
-LONGEST = 120.0  # seconds: about 30 MB
+LONGEST = 120.0  # seconds: some 30 MB of a drawn film, 85 of a real one
 _TOGETHER = 10  # pictures that share a palette
 _TIME_BASE = Fraction(1, 100)  # GIF counts hundredths of a second
 
