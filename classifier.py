@@ -330,8 +330,9 @@ def _indices(labels: list[str], names: Sequence[str]) -> set[int]:
     for name in names:
         key = name.strip().casefold()
         if key not in places:
-            near = difflib.get_close_matches(key, places, n=1, cutoff=0.0)
-            raise UserError(f"unknown class {name!r}; did you mean {labels[min(places[near[0]])]!r}?")
+            near = difflib.get_close_matches(key, places, n=1, cutoff=0.4)
+            hint = f"did you mean {labels[min(places[near[0]])]!r}?" if near else "--model-info FILE lists the names"
+            raise UserError(f"unknown class {name!r}; {hint}")
         found |= places[key]
     return found
 

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from clip_format import ClipSettings, clip_shape
+from clip_format import ClipSettings, clip_shape, input_shapes
 from errors import ModelError
 from flatbuffer import Table
 from pixel_range import range_inside
@@ -43,7 +43,7 @@ class ClipEngine:
     def __init__(
         self, model: str | os.PathLike[str], content: bytes, settings: ClipSettings, runtime: Runtime, threads: int
     ) -> None:
-        self._interpreter = load_content(model, content, runtime, threads)
+        self._interpreter = load_clip_model(model, content, settings, runtime, threads)
         inputs = [_tensor(detail) for detail in self._interpreter.get_input_details()]
         outputs = [_tensor(detail) for detail in self._interpreter.get_output_details()]
         if len(inputs) != 1 or len(outputs) != 1:
@@ -81,6 +81,19 @@ class ClipEngine:
         self._interpreter.invoke()
         output = self._logits.to_real(self._interpreter.get_tensor(self._logits.index)).reshape(-1)
         return logits_of(output) if self._probable else output
+
+
+def load_clip_model(
+    model: str | os.PathLike[str], content: bytes, settings: ClipSettings, runtime: Runtime, threads: int
+) -> Any:
+    """Loads a model of clips; sizes that the file leaves open are those of the settings."""
+    try:
+        shapes = input_shapes(content)
+    except ValueError:  # load_content says so
+        shapes = []
+    open_sizes = len(shapes) == 1 and None in shapes[0]
+    axes = clip_shape(model, shapes[0], settings).axes if open_sizes else None
+    return load_content(model, content, runtime, threads, axes)
 
 
 def logits_of(probabilities: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ from runtime import read_model
 LAYOUTS = ("nthwc", "ncthw")
 """Axes of the input: n is 1, t the frames, c the three channels."""
 
-# Fields of TensorFlow Lite's schema: Model.subgraphs, SubGraph.tensors, SubGraph.inputs, Tensor.shape.
-_SUBGRAPHS, _TENSORS, _INPUTS, _SHAPE = 2, 0, 1, 0
+# Fields of TensorFlow Lite's schema: Model.subgraphs, SubGraph.tensors and inputs, Tensor.shape and shape_signature.
+_SUBGRAPHS, _TENSORS, _INPUTS, _SHAPE, _SIGNATURE = 2, 0, 1, 0, 7
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def known_settings(model: str | os.PathLike[str]) -> ClipSettings:
 
 
 def is_clip_model(model: str | os.PathLike[str]) -> bool:
-    """Says whether a file is a model of clips: an .onnx file, or a .tflite file whose only input has several frames.
+    """Says whether a file is a model of clips: an .onnx file, or a .tflite file whose only input has several frames,
+    or leaves their number open.
 
     A look at the file, without a runtime; False for a damaged one.
 
@@ -152,11 +153,11 @@ def is_clip_model(model: str | os.PathLike[str]) -> bool:
         raise
     except ValueError:
         return False
-    return len(shapes) == 1 and _frames(shapes[0]) > 1
+    return len(shapes) == 1 and _frames(shapes[0]) != 1
 
 
-def input_shapes(content: bytes) -> list[list[int]]:
-    """Returns the shapes of a .tflite file's inputs.
+def input_shapes(content: bytes) -> list[list[int | None]]:
+    """Returns the shapes of a .tflite file's inputs; None for a size that is open.
 
     Raises:
         ValueError: The file is damaged.
@@ -164,9 +165,15 @@ def input_shapes(content: bytes) -> list[list[int]]:
     try:
         graph = Table.root(content).tables(_SUBGRAPHS)[0]
         tensors = graph.tables(_TENSORS)
-        return [tensors[index].array(_SHAPE, "i") for index in graph.array(_INPUTS, "i")]
+        return [_shape(tensors[index]) for index in graph.array(_INPUTS, "i")]
     except (struct.error, IndexError) as error:
         raise ValueError(f"not a sound .tflite file: {error}") from None
+
+
+def _shape(tensor: Table) -> list[int | None]:
+    # Where a size is open, the shape has 1, and the signature, which other tensors don't have, -1.
+    sizes = tensor.array(_SIGNATURE, "i") or tensor.array(_SHAPE, "i")
+    return [size if size >= 0 else None for size in sizes]
 
 
 def _written(shape: Sequence[int | None]) -> str:
@@ -180,6 +187,7 @@ def _layout(shape: Sequence[int | None]) -> str | None:
     return "nthwc" if shape[4] == 3 else "ncthw" if shape[1] == 3 else None
 
 
-def _frames(shape: Sequence[int]) -> int:
+def _frames(shape: Sequence[int | None]) -> int | None:
+    """Returns the number of frames, None where it is open, 1 where the input is no clip."""
     layout = _layout(shape)
-    return 0 if layout is None else shape[1] if layout == "nthwc" else shape[2]
+    return 1 if layout is None else shape[1] if layout == "nthwc" else shape[2]

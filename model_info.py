@@ -11,13 +11,14 @@ from typing import Iterator, Sequence, Tuple, Union
 import numpy as np
 
 import models
-from clip_format import LAYOUTS, ClipSettings, clip_shape, is_clip_model, known_settings
+from clip_engine import load_clip_model
+from clip_format import LAYOUTS, ClipSettings, clip_shape, input_shapes, is_clip_model, known_settings
 from compiled import pools_of
 from errors import ModelError, NotUnderstood, PackageError
 from model_metadata import ModelMetadata, labels_of, read_model_metadata
 from onnx_header import OnnxHeader, read_onnx_header
 from pixel_range import Numbers, mean_and_scale
-from runtime import choose_runtime, load_content, read_model
+from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import Signature, Tensor, read_signature
 from utils import printable, read_labels
 
@@ -58,24 +59,34 @@ def describe(
 def _tflite(path: Path, runtime_name: str, settings: ClipSettings) -> Iterator[Row]:
     content = read_model(path)
     runtime = choose_runtime(runtime_name)
-    interpreter = load_content(path, content, runtime, threads=1)
     try:
         metadata = read_model_metadata(content)
     except ValueError:
         metadata = ModelMetadata(description="(damaged metadata)")
     if is_clip_model(path):
-        image, logits = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-        yield "kind", "clip model: looks at a window of frames, remembers nothing"
-        mean, scale = mean_and_scale(metadata.normalization)
-        settings = settings.over(ClipSettings(mean=mean, scale=scale))
-        yield from _clip(path, [int(size) for size in image["shape"]], settings)
-        yield "pixels", _pixels(settings.mean, settings.scale, *_storage(image["dtype"], *image["quantization"]))
-        yield "gives", f"{int(logits['shape'][-1])} classes, {_storage(logits['dtype'], *logits['quantization'])[0]}"
+        yield from _tflite_clip(path, content, runtime, settings, metadata)
     else:
+        interpreter = load_content(path, content, runtime, threads=1)
         yield from _streaming(path, content, read_signature(interpreter, path), metadata)
     yield from _operators(content)
     yield "runs on", str(runtime)
     yield from _about(path, metadata)
+
+
+def _tflite_clip(
+    path: Path, content: bytes, runtime: Runtime, settings: ClipSettings, metadata: ModelMetadata
+) -> Iterator[Row]:
+    yield "kind", "clip model: looks at a window of frames, remembers nothing"
+    mean, scale = mean_and_scale(metadata.normalization)
+    settings = settings.over(ClipSettings(mean=mean, scale=scale))
+    wants = list(_clip(path, input_shapes(content)[0], settings))
+    yield from wants
+    if len(wants) == 1:  # what is open can't be run
+        return
+    interpreter = load_clip_model(path, content, settings, runtime, threads=1)
+    image, logits = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    yield "pixels", _pixels(settings.mean, settings.scale, *_storage(image["dtype"], *image["quantization"]))
+    yield "gives", f"{int(logits['shape'][-1])} classes, {_storage(logits['dtype'], *logits['quantization'])[0]}"
 
 
 def _streaming(path: Path, content: bytes, signature: Signature, metadata: ModelMetadata) -> Iterator[Row]:

@@ -32,6 +32,8 @@ from view import View
 _LOOK_AGAIN = 2.0  # seconds between two looks for a camera that --retry waits for
 _WAIT = 0.02  # seconds between two looks at what runs in a thread
 
+_CLIP_FLAGS = ("stride", "clip_length", "clip_size", "layout", "mean", "scale")
+
 T = TypeVar("T")
 
 
@@ -50,7 +52,11 @@ def load_classifier(model: Path, labels: Path | Sequence[str], memory: int | Non
     if is_clip_model(model):
         return ClipClassifier(model, labels, clip=clip_settings(model, options), **common)
     precision = options.precision if options.compile else "source"
-    return VideoClassifier(model, labels, memory=memory, precision=precision, **common)
+    classifier = VideoClassifier(model, labels, memory=memory, precision=precision, **common)
+    idle = [f"--{name.replace('_', '-')}" for name in _CLIP_FLAGS if getattr(options, name) is not None]
+    if idle:
+        classifier.notes.append(f"is streaming, so that {', '.join(idle)} change nothing")
+    return classifier
 
 
 def open_sources(uris: Sequence[str], lores: tuple[int, int] | None, options: Namespace) -> list[Source]:

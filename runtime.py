@@ -17,7 +17,7 @@ import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ _PACKAGES = {
     "tflite": ("tflite-runtime", "tflite_runtime.interpreter"),
     "tensorflow": ("tensorflow", "tensorflow.lite.python.interpreter"),
 }
-_sound: set[tuple[str, bytes]] = set()  # (runtime, hash of the file) of what ran in a child of this process
+_sound: set[tuple[Any, ...]] = set()  # (runtime, hash of the file, shape) of what ran in a child of this process
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,13 @@ def load_interpreter(model: str | os.PathLike[str], runtime: Runtime, threads: i
     return load_content(model, read_model(model), runtime, threads)
 
 
-def load_content(name: str | os.PathLike[str], content: bytes, runtime: Runtime, threads: int) -> Any:
+def load_content(
+    name: str | os.PathLike[str],
+    content: bytes,
+    runtime: Runtime,
+    threads: int,
+    shape: Sequence[int] | None = None,
+) -> Any:
     """Loads a model from memory, as load_interpreter does from a file.
 
     Args:
@@ -108,15 +114,16 @@ def load_content(name: str | os.PathLike[str], content: bytes, runtime: Runtime,
         content: Of a .tflite file.
         runtime: From choose_runtime.
         threads: Threads that its kernels may use.
+        shape: What its first input, which leaves sizes open, is to have; None for the shapes that stand in the file.
 
     Raises:
         ModelError: It is damaged, or beyond this runtime.
     """
-    problem = _try_in_child(content, runtime.name)
+    problem = _try_in_child(content, runtime.name, shape)
     if problem is None:
         try:
             with _without_chatter():
-                return _allocate(runtime.interpreter, content, threads)
+                return _allocate(runtime.interpreter, content, threads, shape)
         except Exception as error:  # The runtimes raise ValueError, RuntimeError, UnicodeDecodeError and others.
             problem = str(error)
     distinct_lines = dict.fromkeys(problem.splitlines())
@@ -170,29 +177,31 @@ def _import_interpreter(name: str) -> Callable[..., Any]:
         raise PackageError(f"{package} fails to import: {textwrap.shorten(str(error), 120)}") from None
 
 
-def _allocate(interpreter_class: Callable[..., Any], content: bytes, threads: int) -> Any:
+def _allocate(interpreter_class: Callable[..., Any], content: bytes, threads: int, shape: Sequence[int] | None) -> Any:
     interpreter = interpreter_class(model_content=content, num_threads=threads)
+    if shape is not None:
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
     interpreter.allocate_tensors()
     return interpreter
 
 
-def _try_in_child(content: bytes, name: str) -> str | None:
+def _try_in_child(content: bytes, name: str, shape: Sequence[int] | None) -> str | None:
     """Returns what went wrong when another process loaded and ran the model, or None if nothing did."""
-    trial = name, hashlib.sha256(content).digest()
+    trial = name, hashlib.sha256(content).digest(), tuple(shape or ())
     if trial in _sound:
         return None
-    problem = try_in_child(__file__, name, content=content)
+    problem = try_in_child(__file__, name, *map(str, shape or ()), content=content)
     if problem is not None:
         return problem
     _sound.add(trial)
     return None
 
 
-def _trial(name: str) -> None:
+def _trial(name: str, shape: Sequence[int] | None) -> None:
     """The child's part: loads the model that stands on stdin, runs it once, on zeros, and reads what it gives."""
     interpreter_class = _import_interpreter(name)
     try:
-        interpreter = _allocate(interpreter_class, sys.stdin.buffer.read(), threads=1)
+        interpreter = _allocate(interpreter_class, sys.stdin.buffer.read(), 1, shape)
         for tensor in interpreter.get_input_details():
             interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
         interpreter.invoke()
@@ -229,4 +238,4 @@ def _without_chatter() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    _trial(sys.argv[1])
+    _trial(sys.argv[1], [int(size) for size in sys.argv[2:]] or None)

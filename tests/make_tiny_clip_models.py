@@ -43,6 +43,7 @@ def tflite_model(
     storage: tuple[str, float, int] | None = None,
     softmax: bool = False,
     metadata: bytes | None = None,
+    open_axes: Sequence[int] = (),
 ) -> bytes:
     """Returns the network as a .tflite file whose input is in this layout, stored as this says, else in float32."""
     from ai_edge_litert import schema_py_generated as schema
@@ -51,6 +52,11 @@ def tflite_model(
     graph = Graph()
     shape = (1, LENGTH, SIZE, SIZE, 3) if layout == "nthwc" else (1, 3, LENGTH, SIZE, SIZE)
     clip = graph.take("clip", shape, {} if storage is None else {"clip": storage})
+    if open_axes:
+        sizes = np.array(shape, np.int32)
+        sizes[list(open_axes)] = -1
+        graph.graph.tensors[clip].shapeSignature = sizes
+        graph.graph.tensors[clip].shape = np.where(sizes < 0, 1, sizes).astype(np.int32)
     if layout == "ncthw":
         clip = graph.add(
             "TRANSPOSE", [clip, graph.constant([0, 2, 3, 4, 1])], graph.tensor((1, LENGTH, SIZE, SIZE, 3)),
@@ -244,6 +250,8 @@ def files() -> dict[str, bytes]:
         "clip_signed.tflite": tflite_model("ncthw", storage=SIGNED),
         "clip_softmax.tflite": tflite_model(softmax=True),
         "clip_described.tflite": described_model(),
+        "clip_open.tflite": tflite_model(open_axes=(0, 1, 2, 3)),
+        "clip_open_length.tflite": tflite_model(open_axes=(0, 1)),
         "clip.onnx": onnx_model(),
         "clip_old.onnx": onnx_model(old=True),
         "clip_softmax.onnx": onnx_model(softmax=True),

@@ -47,6 +47,11 @@ def test_labels_inside_are_used(tmp_path):
     assert json.loads(done.stdout.splitlines()[0])["top"][0]["label"] in LABELS
 
 
+def test_flags_of_clip_models_that_change_nothing_are_named():
+    done = run("--model", DATA / "tiny.tflite", "--labels", DATA / "tiny.txt", *DEMO, "--stride", 4, "--clip-size", 12)
+    assert done.returncode == 0 and "--stride, --clip-size change nothing" in done.stderr
+
+
 def test_model_info_is_printed():
     done = run("--model-info", DATA / "clip.onnx")
     assert done.returncode == 0 and "clip model (ONNX)" in done.stdout and done.stderr == ""

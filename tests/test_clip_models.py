@@ -264,6 +264,19 @@ def test_sizes_that_the_file_leaves_open_come_from_the_settings(monkeypatch):
         assert_same([classifier.step(frame) for frame in clip][-1].logits, network(clip / 255))
 
 
+@pytest.mark.parametrize("name", ["clip_open.tflite", "clip_open_length.tflite"])
+def test_a_tflite_file_may_leave_sizes_open(name):
+    """As exported from a network that takes any number of frames."""
+    clip = frames(LENGTH)
+    with pytest.raises(ModelError, match="how many frames.*--clip-length"):
+        load(name)
+    with load(name, length=LENGTH, size=SIZE) as classifier:
+        assert_same([classifier.step(frame) for frame in clip][-1].logits, network(clip / 255))
+    with load(name, length=2 * LENGTH, size=SIZE) as classifier:  # the network averages over all frames
+        assert classifier.shape.length == 2 * LENGTH
+        assert len([shown for shown in map(classifier.step, frames(2 * LENGTH)) if shown]) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -88,14 +88,18 @@ def test_a_published_model_is_recognized_by_its_name():
     assert said["labels"].startswith("7, ") and "movinet_a0_demo.txt" in said["labels"]
 
 
-def test_what_is_open_is_said():
-    said = rows(describe(DATA / "clip_open.onnx"))
-    assert said["wants"].startswith("input [?, 3, ?, ?, ?]") and "--clip-length" in said["wants"]
+@pytest.mark.parametrize(
+    ("name", "shape"), [("clip_open.onnx", "?, 3, ?, ?, ?"), ("clip_open.tflite", "?, ?, ?, ?, 3")]
+)
+def test_what_is_open_is_said(name, shape):
+    said = rows(describe(DATA / name))
+    assert said["wants"].startswith(f"input [{shape}]") and "--clip-length" in said["wants"]
     assert said["labels"].startswith("none: no labels known")
 
 
-def test_flags_fill_what_is_open():
-    said = rows(describe(DATA / "clip_open.onnx", clip=ClipSettings(length=LENGTH, size=SIZE, stride=2)))
+@pytest.mark.parametrize("name", ["clip_open.onnx", "clip_open.tflite"])
+def test_flags_fill_what_is_open(name):
+    said = rows(describe(DATA / name, clip=ClipSettings(length=LENGTH, size=SIZE, stride=2)))
     assert f"{LENGTH} frames of {SIZE}x{SIZE} pixels" in said["wants"] and "every 2 frames" in said["stride"]
 
 

@@ -410,6 +410,7 @@ def refused(error: type[Exception], model: Path = TINY, labels: Any = TINY_LABEL
         ({"runtime": "onnx"}, "onnx"),
         ({"allow": ["flikering"]}, "unknown class 'flikering'; did you mean 'flickering'?"),
         ({"deny": ["Braight"]}, "did you mean 'bright'?"),
+        ({"allow": ["얼음 조각"]}, "unknown class '얼음 조각'; --model-info FILE lists the names"),
         ({"allow": ["red"], "deny": ["Red"]}, "no class"),
         ({"allow": []}, "no class"),
     ],
