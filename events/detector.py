@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -126,14 +127,20 @@ class EventDetector:
             events += self._rise(index, now, float(probabilities[index]), jumped)
         return events
 
-    def interrupt(self) -> list[Event]:
-        """Ends what lasts, since the stream has a gap; returns the events that have ended.
+    def interrupt(self, seconds: float = math.inf) -> list[Event]:
+        """Ends what lasts and may not pause for so long, since the stream has a gap.
 
         step() finds gaps by itself: timestamps that are more than `gap` apart (or, where the model is given few frames,
         more than 1.5 s and 3 usual intervals), or that go backwards, as those of a file that starts again.
+
+        Args:
+            seconds: For how long nothing has come; infinite if what comes next is of another time.
+
+        Returns:
+            The events that have ended.
         """
-        runs, self._runs = self._runs, {}
-        return [self._event(index, run, ongoing=False) for index, run in runs.items() if run.id]
+        over = [index for index in self._runs if seconds > self._rules_of[index].gap]
+        return [event for index in over for event in self._end(index)]
 
     def finish(self) -> list[Event]:
         """Ends what lasts, since the stream has ended; returns the events that have ended with it."""

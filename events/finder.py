@@ -62,9 +62,9 @@ class EventFinder:
                 self._report(self._detector.step(prediction))
 
     def no_signal(self, seconds: float) -> None:
-        """Ends what lasts, once the camera has been away for longer than an event may pause."""
-        if self._detector is not None and seconds > self._detector.rules.gap:
-            self._report(self._detector.interrupt())
+        """Ends what lasts, once the camera has been away for longer than an event of its label may pause."""
+        if self._detector is not None:
+            self._report(self._detector.interrupt(seconds))
 
     def close(self) -> None:
         """Ends the events that last, and finishes their clips; may be called twice."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from errors import UserError
 from events.detector import EventDetector
+from events.finder import EventFinder
 from events.rules import TABLE, Rules, read_overrides
 from video_classifier import Prediction
 
@@ -117,6 +118,31 @@ def test_being_told_of_a_gap():
     (end,) = detector.interrupt()
     assert end.id == began.id and end.duration == pytest.approx(1.4) and not end.ongoing
     assert detector.interrupt() == [] == detector.finish()
+
+
+def test_a_camera_that_is_away_ends_each_event_after_the_gap_of_its_own_label():
+    told = []
+    finder = EventFinder("camera", told.append)
+    finder.follow(["yoga", "waving"], np.arange(2), Rules(overrides={"yoga": {"gap": 60.0}}))
+    picture = np.zeros((4, 4, 3), np.uint8)
+
+    def see(start):
+        for step in range(10):
+            finder.write(picture, start + step / 5, [prediction(start + step / 5, [0.9, 0.9])])
+
+    see(0.0)
+    for seconds in (1.0, 2.0, 3.0):
+        finder.no_signal(seconds)
+    away = [(event.label, event.ongoing) for event in told]
+    see(4.8)
+    finder.close()
+
+    assert away == [("yoga", True), ("waving", True), ("waving", False)]
+    assert {(event.label, round(event.duration, 1)) for event in ended(told)} == {
+        ("waving", 1.8),  # twice: before the outage and after
+        ("yoga", 6.6),
+    }
+    assert len(ended(told)) == 3
 
 
 @pytest.mark.parametrize("fps", [1.0, 0.1])
