@@ -57,6 +57,7 @@ _SAVE = """
 
 _MOST_WAITING = 4096  # events, while the disk is slow or another program holds the file
 _OPENING = 10.0  # seconds that another program may hold the file while it is opened
+_RETRY = 3.0  # seconds until a disk that was full or broken is tried again
 _LOCKED = 0.25  # seconds that SQLite waits for another program before it is asked again
 _FINISHING = 1.0  # seconds to write what waits when the program ends; it has 2 as a whole
 _log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ _log = logging.getLogger(__name__)
 class Database:
     """An EventSink on SQLite in WAL mode: it can be read, and written by other processes, while it grows.
 
-    A thread of its own writes, so that a slow disk holds nobody up. If more events wait than can be kept, further ones
-    are lost; that is logged once, and how many they were at the end.
+    A thread of its own writes, so that a slow disk holds nobody up. What a full or broken disk doesn't take waits, and
+    is tried again. If more events wait than can be kept, further ones are lost; that is logged once, and how many they
+    were at the end.
 
     Args:
         path: Made if it isn't there. Events that a killed process left ongoing in it are ended.
@@ -85,20 +87,14 @@ class Database:
         self._connection = self._open(Path(path).expanduser())
         self._changed = threading.Condition()
         self._waiting: list[Event] = []
-        self._failure: OutputError | None = None
+        self._failing = False  # whether the last try to write has failed
         self._give_up_at: float | None = None  # on the monotonic clock, once closed
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
     def event(self, event: Event) -> None:
-        """Takes an event, to be written soon.
-
-        Raises:
-            OutputError: An earlier one could not be written: the disk is full or broken.
-        """
+        """Takes an event, to be written as soon as the disk takes it."""
         with self._changed:
-            if self._failure is not None:
-                raise self._failure
             if len(self._waiting) < _MOST_WAITING:
                 self._waiting.append(event)
                 self._changed.notify()
@@ -149,15 +145,36 @@ class Database:
                     batch = list(self._waiting)
                 if not batch:
                     return
-                self._save(batch)
-                with self._changed:
-                    del self._waiting[: len(batch)]
-        except sqlite3.Error as error:
-            with self._changed:
-                self._failure = OutputError(f"can't write {self._name}: {error}; check the disk and its free space")
+                try:
+                    self._save(batch)
+                except sqlite3.Error as error:
+                    if self._give_up_at is not None:
+                        return
+                    self._bear(error)
+                else:
+                    self._note_success(len(batch))
         finally:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
+
+    def _bear(self, error: sqlite3.Error) -> None:
+        """Waits until it is time to try again; says once that there is something to wait for."""
+        if not self._failing:
+            _log.warning(
+                "can't write %s: %s; its events wait and are tried again: check the disk and its free space",
+                self._name,
+                error,
+            )
+        self._failing = True
+        with self._changed:
+            self._changed.wait_for(lambda: self._give_up_at is not None, _RETRY)
+
+    def _note_success(self, written: int) -> None:
+        with self._changed:
+            del self._waiting[:written]
+        if self._failing:
+            _log.warning("%s is written again", self._name)
+        self._failing = False
 
     def _save(self, batch: list[Event]) -> None:
         """Commits events, waiting for as long as another program holds the file."""

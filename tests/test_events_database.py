@@ -326,31 +326,29 @@ def test_the_program_ends_although_another_one_holds_the_file(tmp_path, caplog):
 
 FILL = """
     import sys, time
-    from errors import OutputError
     from events import Event
     from events.database import Database
 
     database = Database(sys.argv[1])
-    try:
-        for number in range(20_000):
-            database.event(Event(f"{number:06}", "yoga" * 200, "camera", 1.0, 1.0, 1.0, 0.5, 0.4, ongoing=False))
-            time.sleep(0.0005)
-    except OutputError as error:
-        print(error)
+    for number in range(8000):
+        database.event(Event(f"{number:06}", "yoga" * 200, "camera", 1.0, 1.0, 1.0, 0.5, 0.4, ongoing=False))
+        time.sleep(0.0005)
     database.close()
     print("goes on")
 """
 
 
 def check_full(path, **options):
-    """Fills a disk; what was committed before is whole."""
+    """Fills a disk; what was committed before is whole. Returns what is said of it."""
     with kept(start_child(FILL, path, **options)) as child:
         output, errors = child.communicate(timeout=60)
-    message, end = output.splitlines()
-    assert end == "goes on" and str(path) in message and "Traceback" not in errors
+    assert output == "goes on\n" and "Traceback" not in errors
+    (message,) = [line for line in errors.splitlines() if "can't write" in line]
+    assert str(path) in message
     assert integrity(path) == [("ok",)]
     ids = [id for (id,) in query(path, "SELECT id FROM events ORDER BY id")]
     assert len(ids) > 20 and ids == [f"{number:06}" for number in range(len(ids))]
+    assert f"{8000 - len(ids)} events are lost" in errors.splitlines()[-1]
     return message
 
 
@@ -374,6 +372,53 @@ def test_a_full_disk(tmp_path):
         assert "full" in check_full(folder / "events.db")
     finally:
         subprocess.run(["umount", str(folder)], check=True, timeout=10)
+
+
+FULL_FOR_A_WHILE = """
+    import resource, sys
+    from events import Event
+    from events.database import Database
+
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def give(number, ongoing):
+        database.event(Event(f"{number}", "yoga" * 200, "camera", 1.0, 1.0, 1.0, 0.5, 0.4, ongoing=ongoing))
+
+    database = Database(sys.argv[1])
+    give(0, True)
+    print("begun")
+    sys.stdin.readline()
+    limit(1)  # nothing can be written any more
+    give(0, False)
+    for number in range(1, 50):
+        give(number, False)
+    print("full")
+    sys.stdin.readline()
+    limit(resource.RLIM_INFINITY)
+    print("free")
+    sys.stdin.readline()
+    database.close()
+"""
+
+
+def test_what_a_disk_that_is_full_for_a_while_did_not_take_is_written_later(tmp_path):
+    pytest.importorskip("resource")
+    path = tmp_path / "events.db"
+    with kept(start_child(FULL_FOR_A_WHILE, path)) as child:
+        assert child.stdout.readline() == "begun\n"
+        await_rows(path, 1)
+        print(file=child.stdin, flush=True)
+        assert child.stdout.readline() == "full\n"
+        assert "can't write" in child.stderr.readline()
+        assert query(path, "SELECT ongoing FROM events") == [(1,)]
+        print(file=child.stdin, flush=True)
+        assert child.stdout.readline() == "free\n"
+        await_rows(path, 50)
+        assert "again" in child.stderr.readline()
+        assert child.communicate("\n", timeout=30)[1] == ""  # nothing was lost
+    assert query(path, "SELECT count(*) FROM events WHERE ongoing") == [(0,)]
+    assert integrity(path) == [("ok",)]
 
 
 def somebody_elses(path, journal):
