@@ -44,6 +44,7 @@ class Services:
         self._clips: Any = None
         self._sinks: list[EventSink] = []
         self._remotes: list[Any] = []  # they give each source a sink of its own, and take events
+        self._recorders: list[Any] = []  # of clips, also those of sources that are gone, until they are done
         self._stack = contextlib.ExitStack()
         if options is not None and instance is not None:
             with contextlib.ExitStack() as stack:
@@ -54,7 +55,17 @@ class Services:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self.finish()
+        with self._stack:
+            for recorder in self._recorders:
+                recorder.close()
+
+    def finish(self) -> None:
+        """Tells all to come to an end, and waits for none: it takes the time of the slowest, not of one by one."""
+        for each in (*self._recorders, *self._remotes, *self._sinks):
+            finish = getattr(each, "finish", None)
+            if finish is not None:
+                finish()
 
     def rules(self, options: Namespace, classifier: Classifier) -> Rules | None:
         """Returns when an action counts as an event; None if nobody wants to know.
@@ -88,6 +99,10 @@ class Services:
             from events.clips import ClipRecorder
 
             clips = ClipRecorder(self._clips, pre_roll=options.pre_roll, notice=longest + _NOTICE, patient=patient)
+            for recorder in self._recorders:
+                if recorder.done:
+                    recorder.close()
+            self._recorders = [*(one for one in self._recorders if not one.done), clips]
         return EventFinder(source, partial(self._tell, timeline), clips)
 
     def _open(self, options: Namespace, instance: Instance, stack: contextlib.ExitStack) -> None:

@@ -150,13 +150,23 @@ class ClipRecorder:
             clip.ended = time.monotonic()
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Finishes the clips within 2 s, with fewer pictures a second if there is no time for all. May be repeated."""
+    @property
+    def done(self) -> bool:
+        """Whether all clips are finished and none can follow."""
+        return not self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Begins to finish the clips, with fewer pictures a second if there is no time for all. May be repeated."""
         with self._changed:
             if self._deadline is None:
                 self._deadline = time.monotonic() + _DRAIN
             self._changed.notify_all()
-        self._thread.join(_JOIN)
+
+    def close(self) -> None:
+        """Finishes the clips, within 2 s of the first call of finish() or of this one. May be repeated."""
+        self.finish()
+        assert self._deadline is not None
+        self._thread.join(max(0.0, self._deadline + _JOIN - _DRAIN - time.monotonic()))
         atexit.unregister(self.close)
 
     def _work(self) -> None:

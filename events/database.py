@@ -88,7 +88,8 @@ class Database:
         self._changed = threading.Condition()
         self._waiting: list[Event] = []
         self._failing = False  # whether the last try to write has failed
-        self._give_up_at: float | None = None  # on the monotonic clock, once closed
+        self._give_up_at: float | None = None  # on the monotonic clock, once it is to finish
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
@@ -103,14 +104,21 @@ class Database:
         if self.lost == 1:
             _log.warning("%s: %d events wait for the disk; further ones are lost", self._name, _MOST_WAITING)
 
-    def close(self) -> None:
-        """Writes what waits, for a second at most, and closes the file; may be called twice."""
+    def finish(self) -> None:
+        """Begins to write what waits, for a second at most; may be called twice."""
         with self._changed:
-            if self._give_up_at is not None:
-                return
-            self._give_up_at = time.monotonic() + _FINISHING
+            if self._give_up_at is None:
+                self._give_up_at = time.monotonic() + _FINISHING
             self._changed.notify()
-        self._thread.join(_FINISHING + 0.5)
+
+    def close(self) -> None:
+        """Finishes, and closes the file; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.finish()
+        assert self._give_up_at is not None
+        self._thread.join(max(0.0, self._give_up_at + 0.5 - time.monotonic()))
         lost = self.lost + len(self._waiting)
         if lost:
             _log.warning("%s: %d events are lost", self._name, lost)

@@ -22,7 +22,7 @@ class EventFinder:
     Args:
         source: The source's name.
         tell: Is told of each event, once when it has begun and once when it has ended.
-        clips: Films them; None not to.
+        clips: Films them; None not to. To be closed by who made it.
     """
 
     def __init__(self, source: str, tell: Callable[[Event], None], clips: ClipRecorder | None = None) -> None:
@@ -67,11 +67,13 @@ class EventFinder:
             self._report(self._detector.interrupt(seconds))
 
     def close(self) -> None:
-        """Ends the events that last, and finishes their clips; may be called twice."""
-        self._end(self._detector)
-        self._detector = None
-        if self._clips is not None:
-            self._clips.close()
+        """Ends the events that last, and begins to finish their clips; may be called twice."""
+        detector, self._detector = self._detector, None
+        try:
+            self._end(detector)
+        finally:
+            if self._clips is not None:
+                self._clips.finish()
 
     def _end(self, detector: EventDetector | None) -> None:
         if detector is not None:

@@ -107,8 +107,12 @@ class Mqtt:
             (lasting.add if event.ongoing else lasting.discard)(event.id)
             self._link.show(label_topic(self._base, event.label), "ON" if lasting else "OFF")
 
+    def finish(self) -> None:
+        """Begins to say goodbye; may be called twice."""
+        self._link.finish()
+
     def close(self) -> None:
-        """Says goodbye, within a second; may be called twice."""
+        """Says goodbye, within a second of the first call of finish() or of this one; may be called twice."""
         self._link.close()
 
     def _topic(self, name: str) -> str:

@@ -150,8 +150,8 @@ class Link:
         with contextlib.suppress(OSError):  # it has been woken often enough, or has ended
             self._wake.send(b"!")
 
-    def close(self) -> None:
-        """Sends what waits and the will, for a second at most, and ends; may be called twice."""
+    def finish(self) -> None:
+        """Begins to send what waits and the will, and to end; may be called twice."""
         if not self._closing.is_set():
             with self._lock:
                 for value in self._values.values():
@@ -160,7 +160,11 @@ class Link:
             self._deadline = time.monotonic() + _FAREWELL
             self._closing.set()
             self.wake()
-            self._thread.join(_CLOSING)
+
+    def close(self) -> None:
+        """Ends within a second of the first call of finish() or of this one; may be called twice."""
+        self.finish()
+        self._thread.join(max(0.0, self._deadline + _CLOSING - _FAREWELL - time.monotonic()))
 
     def _trim(self) -> None:
         while len(self._events) > MOST_EVENTS:

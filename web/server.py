@@ -107,10 +107,14 @@ class WebServer:
         """Takes an event that has begun or ended."""
         self._events.add(event)
 
-    def close(self) -> None:
-        """Ends within two seconds, whoever watches; may be called twice."""
+    def finish(self) -> None:
+        """Begins to end; may be called twice."""
         with contextlib.suppress(RuntimeError):  # closed already
             self._loop.call_soon_threadsafe(self._end)
+
+    def close(self) -> None:
+        """Ends within two seconds, whoever watches; may be called twice."""
+        self.finish()
         self._thread.join(2.0)
         self._encoder.close()
 
