@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Sequence
@@ -109,6 +110,8 @@ class Prediction:
 class Classifier:
     """The part of a classifier that doesn't depend on how its model sees time; a context manager.
 
+    It is for one thread at a time. A step and a reset wait for each other, so that another thread can take it over.
+
     Args:
         model: Its file.
         labels: A file with one class name a line, or the names, in the order of the logits.
@@ -164,6 +167,7 @@ class Classifier:
         self._channel_order = channel_order
         self._buffers: dict[tuple[str, int], np.ndarray] = {}
         self._steps = 0
+        self._busy = threading.Lock()
 
     def __enter__(self) -> Any:
         return self

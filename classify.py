@@ -274,15 +274,19 @@ class CaptureLoop:
             view.status.strip = shown
 
     def _toggle_help(self) -> None:
-        status = self._session.views[0].status
-        status.help = not status.help
+        views = self._session.views
+        shown = any(view.status.help for view in views)  # on another one, if the order has changed since
+        for view in views:
+            view.status.help = not shown and view is views[0]
 
     def _announce(self, message: str) -> None:
         self._say_on_picture(message)
         self._message_until = time.monotonic() + _MESSAGE_TIME
 
     def _say_on_picture(self, message: str) -> None:
-        self._session.views[0].status.message = message
+        views = self._session.views
+        for view in views:
+            view.status.message = message if view is views[0] else ""
 
 
 def main(arguments: Sequence[str]) -> int:

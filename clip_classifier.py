@@ -107,9 +107,10 @@ class ClipClassifier(Classifier):
 
     def reset(self) -> None:
         """Forgets the stream: the next frame is the first of a window."""
-        self._open()
-        self._left = self.shape.length
-        self._steps = 0
+        with self._busy:
+            self._open()
+            self._left = self.shape.length
+            self._steps = 0
 
     def bounded_memory(self, frames: int) -> None:
         """Returns None: there is no memory to be bounded."""
@@ -135,16 +136,17 @@ class ClipClassifier(Classifier):
             ModelError: The model's logits are not numbers.
         """
         start = time.perf_counter()
-        engine = self._open()
-        if self._left > self.shape.length:  # No window has this frame: the stride is longer than the clip.
-            self._check_frame(frame)
-        else:
-            self._window.add(cv2.LUT(self._picture(frame), self._levels, dst=self._values))
-        self._left -= 1
-        if self._left:
-            return None
-        self._left = self.stride
-        return self._predict(engine.run(self._window.write_to), timestamp, start, whole=True)
+        with self._busy:
+            engine = self._open()
+            if self._left > self.shape.length:  # No window has this frame: the stride is longer than the clip.
+                self._check_frame(frame)
+            else:
+                self._window.add(cv2.LUT(self._picture(frame), self._levels, dst=self._values))
+            self._left -= 1
+            if self._left:
+                return None
+            self._left = self.stride
+            return self._predict(engine.run(self._window.write_to), timestamp, start, whole=True)
 
 
 class Window:

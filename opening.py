@@ -8,7 +8,8 @@ import time
 from argparse import Namespace
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence, TypeVar
+from types import MappingProxyType
+from typing import Any, Callable, Iterator, Mapping, Sequence, TypeVar
 
 from classifier import Classifier
 from clip_classifier import ClipClassifier
@@ -59,7 +60,12 @@ def load_classifier(model: Path, labels: Path | Sequence[str], memory: int | Non
     return classifier
 
 
-def open_sources(uris: Sequence[str], lores: tuple[int, int] | None, options: Namespace) -> list[Source]:
+def open_sources(
+    uris: Sequence[str],
+    lores: tuple[int, int] | None,
+    options: Namespace,
+    running: Mapping[int, Source] = MappingProxyType({}),
+) -> list[Source]:
     """Opens all, or none. Files beside other sources play in real time.
 
     Args:
@@ -67,16 +73,19 @@ def open_sources(uris: Sequence[str], lores: tuple[int, int] | None, options: Na
         lores: (width, height) in pixels of the model's picture, for cameras that can scale one themselves; None for
             none.
         options: The command line's.
+        running: Those that are open already, by their place among the URIs.
     """
-    opened: list[Source] = []
+    opened: dict[int, Source] = {}
     try:
-        for uri in uris:
-            opened.append(_open_source(uri, lores, options))
+        for place, uri in enumerate(uris):
+            if place not in running:
+                opened[place] = _open_source(uri, lores, options)
     except BaseException:
-        for source in opened:
+        for source in opened.values():
             source.close()
         raise
-    return opened if len(opened) == 1 else [source if source.live else Paced(source) for source in opened]
+    sources = [running[place] if place in running else opened[place] for place in range(len(uris))]
+    return sources if len(sources) == 1 else [source if source.live else Paced(source) for source in sources]
 
 
 def _open_source(uri: str, lores: tuple[int, int] | None, options: Namespace) -> Source:
@@ -123,7 +132,7 @@ def open_view(
     options: Namespace,
     stack: contextlib.ExitStack,
 ) -> View:
-    """Starts a source's threads, which end with the stack."""
+    """Starts a source's threads, which end with the stack. The model starts from a fresh state."""
     pipeline = open_pipeline(
         source,
         classifier,
@@ -133,6 +142,7 @@ def open_view(
         forget_after=options.memory if source.live else None,
         worker=worker,
     )
+    pipeline.reset()  # the classifier may have seen another source
     return View(
         stack.enter_context(pipeline),
         fit=options.fit,

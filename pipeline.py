@@ -277,6 +277,7 @@ class InferenceWorker:
 
     def __init__(self) -> None:
         self._pipelines: list[LivePipeline] = []
+        self._changing = threading.Lock()  # guards that list, which is replaced as a whole
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
 
@@ -290,13 +291,15 @@ class InferenceWorker:
 
     def add(self, pipeline: LivePipeline) -> None:
         """Takes a pipeline into the round."""
-        self._pipelines = [*self._pipelines, pipeline]
+        with self._changing:
+            self._pipelines = [*self._pipelines, pipeline]
 
     def _run(self) -> None:
         while not self._stop.is_set():
             served = self._pipelines
             ended = [pipeline for pipeline in served if not pipeline.infer_in_turn(_TURN / len(served))]
-            self._pipelines = [pipeline for pipeline in self._pipelines if pipeline not in ended]
+            with self._changing:
+                self._pipelines = [pipeline for pipeline in self._pipelines if pipeline not in ended]
             if not served:
                 self._stop.wait(_TURN)
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import statistics
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Collection
+from typing import Any, Callable, Collection, Sequence
 
 import models
 from classifier import Classifier
-from errors import PackageError
+from errors import OutputError, PackageError
 from events.rules import Rules
 from languages import choose_language, translated, untranslated
 from lettering import Lettering, open_lettering
 from model_metadata import labels_of
-from opening import load_classifier, open_pace, open_recorder, open_sinks, open_sources, open_view, truth_of
+from opening import load_classifier, open_pace, open_recorder, open_sources, truth_of
 from pipeline import InferenceWorker
 from services import Services
 from sinks import Sink
+from sinks.console import Console
 from sinks.viewer import Viewer
-from sources import Source
+from sources import identity
 from sources.clock import Clock
+from stream import Stream
 from thermal import Cooling
 from timeline.drawing import Names
 from utils import say
@@ -52,7 +55,8 @@ class Change:
         translations: The class names in the language that is shown; None to show them as they are.
         lettering: Draws them; None where that can't be: the picture shows the labels as they are.
         loaded: Those of the classifiers that are new.
-        sources: New ones; None to keep those that run.
+        streams: The sources, in their order.
+        opened: Those of them that are new.
         recorder: A list of the new recording, or an empty one for none; None to keep what is.
     """
 
@@ -64,13 +68,14 @@ class Change:
     translations: list[str] | None = None
     lettering: Lettering | None = None
     loaded: list[Classifier] = field(default_factory=list)
-    sources: list[Source] | None = None
+    streams: list[Stream] = field(default_factory=list)
+    opened: list[Stream] = field(default_factory=list)
     recorder: list[Sink] | None = None
 
     def discard(self) -> None:
         """Closes what was opened for it."""
-        for each in (*self.loaded, *(self.sources or ()), *(self.recorder or ())):
-            each.close()
+        for each in (*self.loaded, *self.opened, *(self.recorder or ())):
+            _close(each.close)
 
 
 class Session:
@@ -95,24 +100,30 @@ class Session:
         self.options = Namespace()
         self.fps = _DEFAULT_FPS
         self.views: list[View] = []
+        self.names: list[str] = []
         self.sinks: list[Sink] = []
         self.classifiers: list[Classifier] = []
         self.clock: Clock | None = None
         self.paused = False
         self._window = window
         self._services = services
-        self._sources: list[Source] = []
-        self.names: list[str] = []
-        self._running = contextlib.ExitStack()
+        self._streams: list[Stream] = []
+        self._worker: InferenceWorker | None = None  # makes the steps of all cameras
+        self._running = contextlib.ExitStack()  # holds it
         self._cooling = Cooling()  # one for all: they share the inference thread and the board
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._running.close()
-        for each in (*self.sinks, *self.classifiers):
-            each.close()
+        with contextlib.ExitStack() as stack:  # from the last line to the first, whichever of them fails
+            for each in (*self.sinks, *self.classifiers, self._running):
+                stack.callback(each.close)
+            for stream in self._streams:
+                stack.callback(stream.close)
+            stack.callback(self._services.finish)  # nothing more is to be told, and nobody has been waited for
+            for stream in self._streams:
+                stack.callback(stream.finish)
 
     def prepare(self, options: Namespace, given: Collection[str]) -> Change:
         """Opens and checks all that other options need; what runs isn't touched. For any thread.
@@ -126,14 +137,11 @@ class Session:
         """
         change = Change(options)
         try:
-            self._prepare_model(change)
-            if self._differs(options, "source"):
-                lores = change.classifiers[0].input_size[::-1]
-                change.sources = open_sources(options.source, lores, options)
-                names = ", ".join(source.name for source in change.sources)
-                say(f"source{'s' * (len(change.sources) > 1)}: {names}")
+            going_on = self._going_on(options)
+            self._prepare_model(change, going_on)
+            self._prepare_streams(change, going_on)
             if "record" in given:
-                fps = (change.sources or self._sources)[0].fps
+                fps = change.streams[0].source.fps
                 recorder = open_recorder(options, fps)
                 change.recorder = [] if recorder is None else [recorder]
                 say("recording: " + ("off" if recorder is None else str(recorder.path)))
@@ -145,26 +153,24 @@ class Session:
     def commit(self, change: Change) -> None:
         """Puts a change into force, between two frames."""
         before, self.options, self.fps = self.options, change.options, change.fps
-        kept = [classifier for classifier in self.classifiers if classifier in change.classifiers]
-        if change.sources is not None:
-            self.summarize()
-            self._running.close()
-            self.views = []
-            for classifier in self.classifiers:
-                if classifier not in kept:
-                    classifier.close()
-            self._start_views(change)
-        for view, classifier in zip(self.views, change.classifiers):
-            if change.sources is None and classifier not in kept:
-                view.pipeline.replace(classifier)
-        self.classifiers = change.classifiers
-        paced = self._differs(before, *_PACE)
-        for place, classifier in enumerate(self.classifiers):
-            self._adapt(place, classifier, change, paced and change.sources is None)
         if change.recorder is not None:
             for sink in self.sinks:
-                sink.close()
+                _close(sink.close)
             self.sinks = change.recorder
+        anew = change.streams != self._streams
+        self._end([stream for stream in self._streams if stream not in change.streams], change.classifiers)
+        self._streams, self.classifiers = change.streams, change.classifiers
+        for stream, classifier in zip(self._streams, self.classifiers):
+            if stream.view is None:
+                self._start(stream, change)
+            elif stream.classifier is not classifier:
+                stream.classifier = classifier
+                stream.view.pipeline.replace(classifier)
+        if anew:
+            self._arrange()
+        paced = self._differs(before, *_PACE) or (anew and self.options.max_cpu is not None)  # each has its share of it
+        for stream, selection in zip(self._streams, change.selections):
+            self._adapt(stream, selection, change, paced and stream not in change.opened)
 
     @property
     def running(self) -> list[View]:
@@ -203,17 +209,23 @@ class Session:
 
     def summarize(self) -> None:
         """Prints what was done, a line for each source."""
-        for view in self.views:
-            name = f"{view.name}: " if view.name else ""
-            median = f", {statistics.median(view.step_times) * 1e3:.1f} ms a step (median)" if view.step_times else ""
-            say(f"ended: {name}{view.frames} frames, {view.steps} steps{median}")
-            if view.score.steps:
-                say(f"score: {name}{view.score}")
+        _summarize(self.views)
 
     def _differs(self, options: Namespace, *names: str) -> bool:
         return any(getattr(options, name, None) != getattr(self.options, name, None) for name in names)
 
-    def _prepare_model(self, change: Change) -> None:
+    def _going_on(self, options: Namespace) -> list[Stream | None]:
+        """Returns for each of the sources what runs of it already and stays as it is; None for one to be opened."""
+        if not self._differs(options, "source"):
+            return list(self._streams)
+        left = [stream for stream in self._streams if stream.goes_on(len(options.source) > 1)]
+        found: list[Stream | None] = []
+        for uri in options.source:
+            found.append(next((stream for stream in left if stream.identity == identity(uri)), None))
+            left = [stream for stream in left if stream is not found[-1]]
+        return found
+
+    def _prepare_model(self, change: Change, going_on: Sequence[Stream | None]) -> None:
         options = change.options
         model = models.find_model(options.model)
         labels = labels_of(model, options.labels)
@@ -221,10 +233,15 @@ class Session:
         change.fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
         bounded = (options.memory is None) != (getattr(self.options, "memory", None) is None)
         anew = bounded or self._differs(options, *_MODEL)
-        change.classifiers = [] if anew else self.classifiers[: len(options.source)]
-        for _ in range(len(options.source) - len(change.classifiers)):
-            classifier = load_classifier(model, labels, _memory_frames(options, change.fps), options)
-            change.loaded.append(classifier)
+        left = [] if anew else [stream.classifier for stream in self._streams if stream not in going_on]
+        for stream in going_on:
+            if stream is not None and not anew:
+                classifier = stream.classifier
+            elif left:
+                classifier = left.pop(0)
+            else:
+                classifier = load_classifier(model, labels, _memory_frames(options, change.fps), options)
+                change.loaded.append(classifier)
             change.classifiers.append(classifier)
         if anew:
             _describe(model, change.classifiers[0], change.fps)
@@ -236,36 +253,67 @@ class Session:
         change.selections = [classifier.select(**chosen) for classifier in change.classifiers]
         change.rules = self._services.rules(options, change.classifiers[0])
 
-    def _start_views(self, change: Change) -> None:
-        options, sources = change.options, change.sources or []
-        self._sources = sources
-        self.names = _distinct([source.name for source in sources])
-        worker = self._running.enter_context(InferenceWorker()) if len(sources) > 1 else None
-        for name, source, classifier in zip(self.names, sources, change.classifiers):
-            if classifier not in change.loaded:
-                classifier.reset()
-            pace = open_pace(change.fps, source, classifier, len(sources), self._cooling, options)
-            view = open_view(source, classifier, pace, worker, options, self._running)
-            view.name = view.status.source = name if len(sources) > 1 else ""
-            view.looks = self._services.looks
-            sinks = [*open_sinks(options, name, self._window, view.name), *self._services.sinks(name)]
-            if options.timeline is not None:
-                view.timeline = _open_timeline(options.timeline, source, name, view)
-                sinks.insert(0, view.timeline)  # closed last: what it prints comes after the console's line
-            if change.rules is not None:
-                longest = max(change.rules.of(label).minimum for label in classifier.labels)
-                patient = not source.live and self._window is None
-                view.events = self._services.finder(name, options, longest, patient, view.timeline)
-                sinks.append(view.events)
-            view.sinks = [self._running.enter_context(contextlib.closing(sink)) for sink in sinks]
-            self.views.append(view)
-        self.clock = Clock() if self._window is not None and not sources[0].live else None
+    def _prepare_streams(self, change: Change, going_on: Sequence[Stream | None]) -> None:
+        options = change.options
+        running = {place: stream.source for place, stream in enumerate(going_on) if stream is not None}
+        sources = open_sources(options.source, change.classifiers[0].input_size[::-1], options, running)
+        names = [stream.name for stream in going_on if stream is not None]
+        for uri, source, stream, classifier in zip(options.source, sources, going_on, change.classifiers):
+            if stream is None:
+                names.append(_distinct(source.name, names))
+                stream = Stream(identity(uri), source, names[-1], classifier)
+                change.opened.append(stream)
+            change.streams.append(stream)
+        for stream in change.opened:
+            stream.open_outputs(options, self._window, self._services.looks, len(sources) > 1)
+        if change.streams != self._streams:
+            names = [stream.name for stream in change.streams]
+            say(f"source{'s' * (len(names) > 1)}: {', '.join(names)}")
+
+    def _end(self, streams: Sequence[Stream], kept: Sequence[Classifier]) -> None:
+        """Ends streams, and their classifiers but for those that others are to have."""
+        _summarize([stream.view for stream in streams if stream.view is not None])
+        for stream in streams:
+            _close(stream.finish)
+        for stream in streams:
+            _close(stream.close)
+            if stream.classifier not in kept:
+                stream.classifier.close()
+
+    def _start(self, stream: Stream, change: Change) -> None:
+        options, source, name, classifier = self.options, stream.source, stream.name, stream.classifier
+        if source.live and self._worker is None:
+            self._worker = self._running.enter_context(InferenceWorker())
+        pace = open_pace(self.fps, source, classifier, len(change.streams), self._cooling, options)
+        view = stream.start(pace, self._worker if source.live else None, options)
+        view.looks = self._services.looks
+        if self.views:
+            view.status.strip = self.views[0].status.strip
+        sinks = self._services.sinks(name)
+        if change.rules is not None:
+            longest = max(change.rules.of(label).minimum for label in classifier.labels)
+            patient = not source.live and self._window is None
+            view.events = self._services.finder(name, options, longest, patient, view.timeline)
+            sinks.append(view.events)
+        stream.add_sinks(sinks)
+
+    def _arrange(self) -> None:
+        """Follows new sources, or a new order."""
+        self.views = [stream.view for stream in self._streams if stream.view is not None]
+        self.names = [stream.name for stream in self._streams]
+        for view, name in zip(self.views, self.names):
+            view.name = view.status.source = name if len(self.views) > 1 else ""
+            for sink in view.sinks:
+                if isinstance(sink, Console):
+                    sink.name = view.name
+        self.clock = Clock() if self._window is not None and not self._streams[0].source.live else None
         self.pause(self.paused)
 
-    def _adapt(self, place: int, classifier: Classifier, change: Change, paced: bool) -> None:
-        """Lets a view and its classifier follow the options."""
-        options, view, source = self.options, self.views[place], self._sources[place]
-        classifier.selection = selection = change.selections[place]
+    def _adapt(self, stream: Stream, selection: Selection, change: Change, paced: bool) -> None:
+        """Lets a stream follow the options."""
+        options, view, source, classifier = self.options, stream.view, stream.source, stream.classifier
+        assert view is not None
+        classifier.selection = selection
         classifier.fit = view.fit = options.fit
         frames = _memory_frames(options, self.fps)
         classifier.memory = None if frames is None else classifier.bounded_memory(frames)
@@ -279,7 +327,7 @@ class Session:
         view.status.wanted_fps = self.fps
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:
-            view.pipeline.pace = open_pace(self.fps, source, classifier, len(self._sources), self._cooling, options)
+            view.pipeline.pace = open_pace(self.fps, source, classifier, len(self._streams), self._cooling, options)
         view.history.follow(classifier.labels, selection.candidates)
         if view.timeline is not None:
             view.timeline.follow(classifier.labels, selection.candidates, view.names)
@@ -287,16 +335,28 @@ class Session:
             view.events.follow(classifier.labels, selection.candidates, change.rules)
 
 
-def _open_timeline(path: str, source: Source, name: str, view: View) -> Any:
-    from sinks.timeline import open_timeline  # it needs packages that nothing else does
+def _summarize(views: Sequence[View]) -> None:
+    """Prints what was done, a line for each source."""
+    for view in views:
+        name = f"{view.name}: " if view.name else ""
+        median = f", {statistics.median(view.step_times) * 1e3:.1f} ms a step (median)" if view.step_times else ""
+        say(f"ended: {name}{view.frames} frames, {view.steps} steps{median}")
+        if view.score.steps:
+            say(f"score: {name}{view.score}")
 
-    return open_timeline(path, name, live=source.live, fps=source.fps, looks=view.looks, name=view.name)
+
+def _close(close: Callable[[], None]) -> None:
+    """Closes what isn't needed any more; what can't be finished is told, and no reason to end."""
+    try:
+        close()
+    except OutputError as error:
+        say(f"classify.py: {error}")
 
 
-def _distinct(names: list[str]) -> list[str]:
+def _distinct(name: str, taken: Collection[str]) -> str:
     """Numbers the second and later ones of equal names: demo, demo 2."""
-    numbers = [names[:place].count(name) + 1 for place, name in enumerate(names)]
-    return [name if number == 1 else f"{name} {number}" for name, number in zip(names, numbers)]
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def _memory_frames(options: Namespace, fps: float) -> int | None:

@@ -117,10 +117,11 @@ class VideoClassifier(Classifier):
 
     def reset(self) -> None:
         """Forgets the stream: the next frame is the first."""
-        self._open().reset()
-        self._steps = 0
-        if self.memory is not None:
-            self.memory.reset()
+        with self._busy:
+            self._open().reset()
+            self._steps = 0
+            if self.memory is not None:
+                self.memory.reset()
 
     def bounded_memory(self, frames: int) -> Memory | None:
         """Returns what bounds the memory to about so many frames, to be set as `memory`; None where nothing can.
@@ -155,11 +156,12 @@ class VideoClassifier(Classifier):
             ModelError: The model's logits are not numbers.
         """
         start = time.perf_counter()
-        engine, memory = self._open(), self.memory
-        cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
-        if memory is not None:
-            memory.bound(engine.states)
-        return self._predict(engine.step(), timestamp, start)
+        with self._busy:
+            engine, memory = self._open(), self.memory
+            cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
+            if memory is not None:
+                memory.bound(engine.states)
+            return self._predict(engine.step(), timestamp, start)
 
     def _load(self, content: bytes, threads: int) -> Engine:
         interpreter = load_content(self._model, content, self.runtime, threads)

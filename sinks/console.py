@@ -26,14 +26,17 @@ class Console:
     Args:
         stream: Where to print; standard output if None.
         name: The source's, at the begin of each line; "" where there is only one.
+
+    Attributes:
+        name: As given; it may be replaced.
     """
 
     wants_pictures = False
 
     def __init__(self, stream: TextIO | None = None, name: str = "") -> None:
         self._stream = stream or sys.stdout
-        self._name = STDOUT if stream is None else "the console"
-        self._prefix = f"{name}: " if name else ""
+        self._stream_name = STDOUT if stream is None else "the console"
+        self.name = name
         self._meter = RateMeter()
         self._start: float | None = None  # timestamps, in seconds
         self._line_at = 0.0
@@ -88,8 +91,9 @@ class Console:
         if self._stream is None:  # the shell's >&-
             return
         line = f"{timestamp - (self._start or 0.0):7.1f} s  ".ljust(_TIME_WIDTH) + text
+        line = f"{self.name}: {line}" if self.name else line
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        write_line(self._stream, (self._prefix + line).encode(encoding, "replace").decode(encoding), self._name)
+        write_line(self._stream, line.encode(encoding, "replace").decode(encoding), self._stream_name)
 
 
 def _labels(prediction: Prediction) -> str:

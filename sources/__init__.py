@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,16 @@ def open_source(
     module, _, opener = _OPENERS[kind].partition(":")
     options = Options(loop, width, height, fps, read_timeout, demo_seed, rotate, lores, max_exposure)
     return turn(getattr(importlib.import_module(module), opener)(address, options), rotate)
+
+
+def identity(uri: str) -> tuple[str, str]:
+    """Returns what is equal for two URIs of one source: usb:0 and /dev/video0, a path and its absolute form.
+
+    Raises:
+        SourceError: No source is called so.
+    """
+    kind, address = _parse(uri)
+    return kind, os.path.abspath(address) if kind in ("file", "folder") else address
 
 
 def find_camera() -> str:

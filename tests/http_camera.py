@@ -17,7 +17,7 @@ import numpy as np
 class Camera(http.server.BaseHTTPRequestHandler):
     """/cam gives frames for ever, /stall stops after 20 and keeps the line, /freeze repeats the twentieth for ever.
 
-    /close hangs up after 20, /file.avi is a video.
+    /close hangs up after 20, /file.avi is a video, /single/NAME is a camera that serves one viewer at a time.
     """
 
     def do_GET(self):  # noqa: N802
@@ -26,13 +26,25 @@ class Camera(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(self.server.video)))
             self.end_headers()
             self.wfile.write(self.server.video)
+        elif self.path.startswith("/single/"):
+            if self.path in self.server.watched:
+                self.send_error(503)
+                return
+            self.server.watched.add(self.path)
+            try:
+                self.send_video()
+            finally:
+                self.server.watched.remove(self.path)
         elif self.path.split("?")[0] in ("/cam", "/stall", "/freeze", "/close"):
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-            self.end_headers()
-            self.send_frames()
+            self.send_video()
         else:
             self.send_error(401)
+
+    def send_video(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        self.send_frames()
 
     def send_frames(self):
         count = 0
@@ -68,6 +80,7 @@ def serving(video: bytes = b"", port: int = 0):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Camera)
     server.video = video
     server.stopped = threading.Event()
+    server.watched = set()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield server
