@@ -47,7 +47,8 @@ class Live:
         self._prepared: Future[Change] | None = None  # for the first of the changes
         self._publish_at = 0.0
         self._started = time.monotonic()
-        instance.publish(settings=settings_of(session.options))
+        self._recording = session.recording  # as it was published
+        instance.publish(settings=self._settings())
 
     def obey(self) -> None:
         """Does what there is to do; to be called many times a second."""
@@ -64,6 +65,9 @@ class Live:
         if now >= self._publish_at:
             self._publish_at = now + _PUBLISH_PERIOD
             self._instance.publish(status=self._status(now))
+            if self._session.recording != self._recording:  # it has ended
+                self._recording = self._session.recording
+                self._instance.publish(settings=self._settings())
 
     def close(self) -> None:
         """Tells those who wait that nothing more will be done; may be called twice."""
@@ -114,12 +118,16 @@ class Live:
         error = prepared.exception()
         if error is None:
             self._session.commit(prepared.result())
-            settings = settings_of(self._session.options)
+            settings = self._settings()
             self._instance.publish(settings=settings, status=self._status(time.monotonic()))
             say("changed: " + ", ".join(f"{name} {setting_text(name, settings[name])}" for name in command.value))
             command.done.set_result(settings)
         else:
             command.done.set_exception(error)
+
+    def _settings(self) -> dict[str, Any]:
+        """Returns what is in force; of a recording, the name that it has, and none once it has ended."""
+        return {**settings_of(self._session.options), "record": self._session.recording}
 
     def _status(self, now: float) -> dict[str, Any]:
         session = self._session
@@ -134,7 +142,7 @@ class Live:
             "memory_mb": _resident_memory(),
             "temperature": read_heat().temperature,
             "paused": session.paused,
-            "recording": next((str(sink.path) for sink in session.sinks if hasattr(sink, "path")), None),
+            "recording": session.recording,
             "events": session.events,
             "sources": [_source_status(view, name) for view, name in zip(session.views, session.names)],
         }

@@ -23,6 +23,7 @@ from pipeline import InferenceWorker
 from services import Services
 from sinks import Sink
 from sinks.console import Console
+from sinks.video_file import VideoFile
 from sinks.viewer import Viewer
 from sources import identity
 from sources.clock import Clock
@@ -157,6 +158,9 @@ class Session:
             for sink in self.sinks:
                 _close(sink.close)
             self.sinks = change.recorder
+        for sink in self.sinks:
+            if isinstance(sink, VideoFile):
+                sink.limit = self.options.record_limit
         anew = change.streams != self._streams
         self._end([stream for stream in self._streams if stream not in change.streams], change.classifiers)
         self._streams, self.classifiers = change.streams, change.classifiers
@@ -182,6 +186,11 @@ class Session:
         """Whether somebody wants to see pictures now."""
         sinks = [*self.sinks, *(sink for view in self.views for sink in view.sinks)]
         return self._window is not None or any(sink.wants_pictures for sink in sinks)
+
+    @property
+    def recording(self) -> str | None:
+        """The file that is being recorded."""
+        return next((str(sink.path) for sink in self.sinks if isinstance(sink, VideoFile)), None)
 
     @property
     def heard(self) -> bool:

@@ -107,6 +107,7 @@ class VideoFile:
 
     Attributes:
         path: The file's name in the end.
+        limit: As given; it may be replaced.
 
     Raises:
         OutputError: The file can't be made.
@@ -117,7 +118,7 @@ class VideoFile:
 
     def __init__(self, path: str | os.PathLike[str], fps: float | None = None, limit: Limit | None = None) -> None:
         self._fps = fps or 30.0
-        self._limit = limit or Limit("none")
+        self.limit = limit
         self._av = import_av()
         self._encoder = find_encoder(self._av)
         self._file = _create(Path(path).expanduser())
@@ -221,10 +222,12 @@ class VideoFile:
 
     def _check_limit(self, packets: Sequence[Any]) -> None:
         """Ends the recording if these packets would take the finished file over its limit."""
+        if self.limit is None:
+            return
         size = self._whole + self._waiting + sum(packet.size + _PICTURE_OVERHEAD for packet in packets)
         size += _FILE_OVERHEAD + _INDEX_ENTRY * self._pieces
-        if self._seconds >= self._limit.seconds or size > self._limit.bytes:
-            raise LimitReached(f"{self.path}: recording ended at its limit of {self._limit.text}")
+        if self._seconds >= self.limit.seconds or size > self.limit.bytes:
+            raise LimitReached(f"{self.path}: recording ended at its limit of {self.limit.text}")
 
     def _mux(self, packets: Sequence[Any]) -> None:
         for packet in packets:

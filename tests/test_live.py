@@ -105,6 +105,21 @@ def test_recording_is_switched_on_and_off(program):
     assert (program.folder / "out-1.mp4").exists()
 
 
+def test_a_limit_holds_for_the_recording_that_runs_and_its_end_is_shown(program):
+    (program.folder / "limited.mp4").write_bytes(b"mine")
+    program.change("--record", "limited.mp4")
+    assert program.settings()["record"] == str(program.folder / "limited-1.mp4")
+    program.next_predictions(4)
+    program.change("--record-limit", "1h")
+    program.next_predictions(2)
+    assert program.settings()["record"].endswith("limited-1.mp4")
+    program.change("--record-limit", "0.5s")
+    program.wait_for(lambda: program.settings()["record"] == "off")
+    assert "no" in dict(line.split(None, 1) for line in program.change("--status").splitlines() if line)["recording"]
+    assert cv2.VideoCapture(str(program.folder / "limited-1.mp4")).read()[0]
+    program.change("--record-limit", "off")
+
+
 def test_snapshot_reset_and_statistics(program):
     status, output, _ = program.live("--snapshot", "now.png")
     assert status == 0 and cv2.imread(str(program.folder / "now.png")).shape == (480, 640, 3)
