@@ -14,10 +14,11 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
+from change import Change
 from errors import UserError
 from remote.instance import Command, Instance
 from remote.tables import setting_text
-from session import Change, Session
+from session import Session
 from settings import read_settings, settings_of
 from thermal import read_heat
 from utils import say

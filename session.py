@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import statistics
 from argparse import Namespace
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Collection, Sequence
+from typing import Any, Collection, Sequence
 
 import models
+from change import Change, close_anyway, describe, prepare_names
 from classifier import Classifier
-from errors import OutputError, PackageError
-from events.rules import Rules
-from languages import choose_language, translated, untranslated
-from lettering import Lettering, open_lettering
 from model_metadata import labels_of
 from opening import load_classifier, open_pace, open_recorder, open_sources, truth_of
 from pipeline import InferenceWorker
@@ -41,42 +36,6 @@ _MODEL = (
     "clip_length", "stride", "clip_size", "layout", "mean", "scale",
 )  # fmt: skip
 _PACE = ("model", "sample_fps", "idle", "max_cpu")
-
-
-@dataclass
-class Change:
-    """What is opened and checked already for other options, see Session.prepare().
-
-    Attributes:
-        options: The new ones.
-        fps: Frames a second that the model is to see.
-        classifiers: One for each source.
-        selections: One for each classifier.
-        rules: When an action counts as an event; None if nobody wants to know.
-        translations: The class names in the language that is shown; None to show them as they are.
-        lettering: Draws them; None where that can't be: the picture shows the labels as they are.
-        loaded: Those of the classifiers that are new.
-        streams: The sources, in their order.
-        opened: Those of them that are new.
-        recorder: A list of the new recording, or an empty one for none; None to keep what is.
-    """
-
-    options: Namespace
-    fps: float = _DEFAULT_FPS
-    classifiers: list[Classifier] = field(default_factory=list)
-    selections: list[Selection] = field(default_factory=list)
-    rules: Rules | None = None
-    translations: list[str] | None = None
-    lettering: Lettering | None = None
-    loaded: list[Classifier] = field(default_factory=list)
-    streams: list[Stream] = field(default_factory=list)
-    opened: list[Stream] = field(default_factory=list)
-    recorder: list[Sink] | None = None
-
-    def discard(self) -> None:
-        """Closes what was opened for it."""
-        for each in (*self.loaded, *self.opened, *(self.recorder or ())):
-            _close(each.close)
 
 
 class Session:
@@ -156,7 +115,7 @@ class Session:
         before, self.options, self.fps = self.options, change.options, change.fps
         if change.recorder is not None:
             for sink in self.sinks:
-                _close(sink.close)
+                close_anyway(sink.close)
             self.sinks = change.recorder
         for sink in self.sinks:
             if isinstance(sink, VideoFile):
@@ -253,9 +212,9 @@ class Session:
                 change.loaded.append(classifier)
             change.classifiers.append(classifier)
         if anew:
-            _describe(model, change.classifiers[0], change.fps)
+            describe(model, change.classifiers[0], change.fps)
         if anew or self._differs(options, "lang"):
-            _prepare_names(change, labels if isinstance(labels, Path) else model.with_suffix(".txt"))
+            prepare_names(change, labels if isinstance(labels, Path) else model.with_suffix(".txt"))
         else:
             change.translations, change.lettering = self.classifiers[0].translations, self.views[0].lettering
         chosen: dict[str, Any] = {name: getattr(options, name) for name in ("top_k", "threshold", "allow", "deny")}
@@ -283,9 +242,9 @@ class Session:
         """Ends streams, and their classifiers but for those that others are to have."""
         _summarize([stream.view for stream in streams if stream.view is not None])
         for stream in streams:
-            _close(stream.finish)
+            close_anyway(stream.finish)
         for stream in streams:
-            _close(stream.close)
+            close_anyway(stream.close)
             if stream.classifier not in kept:
                 stream.classifier.close()
 
@@ -354,14 +313,6 @@ def _summarize(views: Sequence[View]) -> None:
             say(f"score: {name}{view.score}")
 
 
-def _close(close: Callable[[], None]) -> None:
-    """Closes what isn't needed any more; what can't be finished is told, and no reason to end."""
-    try:
-        close()
-    except OutputError as error:
-        say(f"classify.py: {error}")
-
-
 def _distinct(name: str, taken: Collection[str]) -> str:
     """Numbers the second and later ones of equal names: demo, demo 2."""
     numbered = (f"{name} {number}" for number in itertools.count(2))
@@ -370,23 +321,3 @@ def _distinct(name: str, taken: Collection[str]) -> str:
 
 def _memory_frames(options: Namespace, fps: float) -> int | None:
     return None if options.memory is None else max(1, round(options.memory * fps))
-
-
-def _prepare_names(change: Change, labels: Path) -> None:
-    flag, names = change.options.lang, change.classifiers[0].labels
-    lang = choose_language(None if flag == "auto" else flag, os.environ)
-    change.translations = translated(labels, names, lang)
-    if change.translations is None and lang != "en":
-        say(untranslated(labels, names, lang))
-    try:
-        change.lettering = open_lettering(lang, change.translations or names)
-    except PackageError as error:
-        instead = "the English names" if change.translations else "what it can of them"
-        say(f"{error}; until then the picture shows {instead}")
-
-
-def _describe(model: Path, classifier: Classifier, fps: float) -> None:
-    threads = f"{classifier.threads} thread{'s' * (classifier.threads > 1)}"
-    say(f"model: {model.name} on {classifier.runtime}, {threads}, {fps:g} frames a second")
-    for note in classifier.notes:
-        say(f"model: {note}")

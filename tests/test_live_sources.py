@@ -17,9 +17,9 @@ pytestmark = pytest.mark.skipif(not hasattr(__import__("socket"), "AF_UNIX"), re
 
 @pytest.fixture
 def cameras():
-    """Two cameras that serve one viewer each."""
-    with serving() as server:
-        yield [address(server, "/single/left"), address(server, "/single/right")]
+    """Two cameras that serve one viewer each. (On one server, the end of one would cut the line to the other.)"""
+    with serving() as left, serving() as right:
+        yield [address(left, "/single/left"), address(right, "/single/right")]
 
 
 def sources(*uris):
