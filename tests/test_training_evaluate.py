@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,12 @@ def test_one_action_that_is_never_told_shows():
 def test_a_model_that_fades_shows_in_the_long_streams():
     answers = np.zeros(6000, int)
     answers[3000:] = 1
-    assert score(all_actions(), streams(), [run([0] * 6000, list(answers))]).long == [1, 0]
+    scores = score(all_actions(), streams(), [run([0] * 6000, list(answers))])
+    assert scores.long == [1, 0]
+    assert [words for words, wanted, measured in scores.reached() if measured < wanted] == [
+        "as often right after 5,000 frames as in the first thousand (0.0%, 100.0%)"
+    ]
+    assert all(measured >= wanted for _, wanted, measured in replace(scores, long=[0.978, 0.976]).reached())
 
 
 def test_a_training_clip_is_labelled_with_what_the_play_shows():

@@ -39,7 +39,6 @@ through the .tflite file with the program's default memory ({memory}). The answe
 | | wanted | measured |
 |---|---|---|
 {reached}
-| streams of 6,000 frames: right in the first thousand, in the last | the same | {long} |
 
 From a fresh state ({clips:,} clips), right at frame:
 
@@ -92,7 +91,6 @@ def write_card(path: Path, model: Path, scores: Scores, seed: int, trained: floa
         minutes=f"{trained / 60:.0f} minutes on the machine below",
         memory="2.4 s",
         reached="\n".join(f"| {words} | {wanted:.0%} | {got:.1%} |" for words, wanted, got in scores.reached()),
-        long=", ".join(f"{share:.1%}" for share in scores.long),
         clips=scores.clips,
         fresh_head=" | ".join(str(frame) for frame in range(1, 11)),
         fresh_rule="---|" * 9 + "---",
