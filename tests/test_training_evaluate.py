@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason="needs tqdm: pip install -r training/requirements.txt")
-
-from sources.play import ACTIONS, Play  # noqa: E402
-from training.clips import MIRRORED, ages_of, draw_clip  # noqa: E402
-from training.evaluate import Run, score  # noqa: E402
+from errors import UserError
+from sources.play import ACTIONS, Play
+from training.clips import HELD_OUT, MIRRORED, ages_of, draw_clip, first_clip
+from training.evaluate import Run, score
 
 
 def run(labels: list[int], answers: list[int]) -> Run:
@@ -80,6 +79,16 @@ def test_a_training_clip_is_labelled_with_what_the_play_shows():
 
 def test_most_training_clips_show_a_change():
     assert sum(len(set(draw_clip(seed, 16, 64).labels)) > 1 for seed in range(12)) >= 7
+
+
+def test_nothing_is_trained_on_what_is_measured():
+    """A training draws 15,600 clips."""
+    firsts = [first_clip(seed) for seed in range(99)]
+    assert firsts[:2] == [10_000_000, 20_000_000]
+    assert all(later - first > 15_600 for first, later in zip(firsts, [*firsts[1:], HELD_OUT]))
+    for seed in (-1, 99, 199):
+        with pytest.raises(UserError, match=f"--seed {seed} is not between 0 and 98"):
+            first_clip(seed)
 
 
 def test_in_a_mirror_left_is_right():

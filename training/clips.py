@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from errors import UserError
 from sources.play import ACTIONS, Play
 from utils import fit_frame
 
@@ -22,6 +23,11 @@ MIRRORED = tuple(
 )
 """What each of ACTIONS becomes, as an index, when left and right are swapped."""
 
+HELD_OUT = 1_000_000_000
+"""What the model is measured on is drawn from this seed on; what it is trained on, from seeds below."""
+
+_CLIPS = 10_000_000  # seeds that a training has for its clips; it draws 15,600
+_LAST_SEED = HELD_OUT // _CLIPS - 2
 _CAMERA_HEIGHT = 480  # pixels of the pictures that --source demo gives
 _SHORT = (1.6, 4.0)  # seconds an action of a training clip lasts, so that most clips show a change
 
@@ -39,6 +45,22 @@ class Clip:
     frames: np.ndarray
     labels: np.ndarray
     ages: np.ndarray
+
+
+def first_clip(seed: int) -> int:
+    """Returns the seed of the first clip of a training; those of its other clips follow.
+
+    Args:
+        seed: The training's.
+
+    Raises:
+        UserError: There is none: its clips would be among those that the model is measured on.
+    """
+    if not 0 <= seed <= _LAST_SEED:
+        raise UserError(
+            f"--seed {seed} is not between 0 and {_LAST_SEED}; others' clips are what the model is measured on"
+        )
+    return (seed + 1) * _CLIPS
 
 
 def draw_clip(seed: int, frames: int, size: int) -> Clip:

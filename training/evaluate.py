@@ -5,8 +5,19 @@ Everything is drawn from seeds that training never uses.
 
 from __future__ import annotations
 
+import sys
+
+from training.starting import check_packages
+
+if __name__ == "__main__":
+    check_packages(
+        "python -m training.evaluate", ("numpy", "cv2"), "run ./setup.sh, then .venv/bin/python -m training.evaluate"
+    )
+
 import json
+import multiprocessing
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,10 +26,14 @@ from typing import Callable, Sequence
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from errors import UserError
+from flags import Formatter, Parser
+from signals import Signals
 from sources.play import ACTIONS, Play
-from training.clips import FPS, MEMORY, ages_of
+from teaching.progress import track
+from training.clips import FPS, HELD_OUT, MEMORY, ages_of
+from utils import say, write_whole
 from video_classifier import VideoClassifier
 
 NAME = "movinet_a0_demo"
@@ -30,7 +45,7 @@ STREAMS = 300
 LONG_STREAMS = 4
 """Streams of _LONG frames."""
 
-_HELD_OUT = 1_000_000_000  # first seed; training counts from 10 millions
+_COMMAND = "python -m training.evaluate"
 _CLIP_FRAMES = 10
 _STREAM_TIME = 30.0  # seconds
 _LONG = 6000  # frames; compared are the first and the last thousand
@@ -84,7 +99,7 @@ class Scores:
 
     def save(self, path: Path) -> None:
         """Writes the scores as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        write_whole(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 @dataclass(frozen=True)
@@ -95,20 +110,26 @@ class Run:
     answers: np.ndarray
 
 
-def evaluate(model: Path, labels: Path, share: float = 1.0) -> Scores:
+def evaluate(model: Path, labels: Path, signals: Signals, share: float = 1.0) -> Scores:
     """Runs the model on all of it, in as many processes as there are cores.
 
     Args:
         model: The .tflite file.
         labels: Its label file.
+        signals: Those that end the program.
         share: Part of the clips and streams to run, 0..1.
     """
-    processes = os.cpu_count() or 1
-    with ProcessPoolExecutor(processes, initializer=_open, initargs=(model, labels)) as executor:
-        run = partial(_run_all, executor)
-        fresh = run(_fresh_clip, round(CLIPS * share), "fresh clips")
-        streams = run(partial(_stream, round(_STREAM_TIME * FPS)), round(STREAMS * share), "streams")
-        endless = run(partial(_stream, _LONG), round(LONG_STREAMS * share), "long streams")
+    _open(model, labels).close()  # What is wrong with the files is better said once than by every process.
+    with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_begin, initargs=(model, labels)) as executor:
+        run = partial(_run_all, executor, signals)
+        try:
+            fresh = run(_fresh_clip, round(CLIPS * share), "fresh clips")
+            streams = run(partial(_stream, round(_STREAM_TIME * FPS)), round(STREAMS * share), "streams")
+            endless = run(partial(_stream, _LONG), round(LONG_STREAMS * share), "long streams")
+        except BaseException:
+            for process in multiprocessing.active_children():  # They would first do what has been given to them.
+                process.kill()
+            raise
     return score(fresh, streams, endless)
 
 
@@ -162,26 +183,44 @@ def _by_action(labels: np.ndarray, right: np.ndarray) -> dict[str, float]:
 _classifier: VideoClassifier
 
 
-def _open(model: Path, labels: Path) -> None:
-    """Gives a worker process its model, set up as classify.py does by default."""
+def _begin(model: Path, labels: Path) -> None:
+    """Gives a worker process its model."""
     global _classifier
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # who began it ends it
     cv2.setNumThreads(1)
-    _classifier = VideoClassifier(model, labels, memory=MEMORY, precision="auto", threads=1, channel_order="bgr")
+    _classifier = _open(model, labels)
 
 
-def _run_all(executor: ProcessPoolExecutor, work: Callable[[int], Run], count: int, words: str) -> list[Run]:
-    return list(tqdm(executor.map(work, range(count), chunksize=1), total=count, desc=words))
+def _open(model: Path, labels: Path) -> VideoClassifier:
+    """Opens a model as classify.py does by default.
+
+    Raises:
+        UserError: Something is wrong with the model or its labels.
+    """
+    return VideoClassifier(model, labels, memory=MEMORY, precision="auto", threads=1, channel_order="bgr")
+
+
+def _run_all(
+    executor: ProcessPoolExecutor, signals: Signals, work: Callable[[int], Run], count: int, words: str
+) -> list[Run]:
+    signals.deferred = True  # A process that is just being begun would be left behind.
+    futures = [executor.submit(work, number) for number in range(count)]
+    signals.deferred = False
+    if signals.stop.is_set():
+        raise SystemExit(signals.status)
+    return [future.result() for future in track(futures, words, words.split()[-1])]
 
 
 def _fresh_clip(number: int) -> Run:
     """Runs a clip of one action from a fresh state, begun at any moment of it."""
-    play = Play(_HELD_OUT + number)
+    play = Play(HELD_OUT + number)
     start = np.random.default_rng(number).uniform(0, 3.0)
     return _classify(play, start + np.arange(_CLIP_FRAMES) / FPS)
 
 
 def _stream(frames: int, number: int) -> Run:
-    return _classify(Play(_HELD_OUT * 2 + number), np.arange(frames) / FPS)
+    return _classify(Play(HELD_OUT * 2 + number), np.arange(frames) / FPS)
 
 
 def _classify(play: Play, times: np.ndarray) -> Run:
@@ -190,7 +229,26 @@ def _classify(play: Play, times: np.ndarray) -> Run:
     return Run(np.array([ACTIONS.index(play.action(t)) for t in times]), np.array(answers))
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command line and returns its exit status; what a user can cause ends in one line on stderr."""
+    parser = Parser(
+        prog=_COMMAND,
+        description="Measures the demo model in models/ and prints the figures as JSON.\nTakes ten minutes or more.",
+        epilog="exit status: 0 measured, 2 wrong flag, 3 model or labels, 6 missing package,\n130 Ctrl-C",
+        formatter_class=Formatter,
+    )
     root = Path(__file__).resolve().parent.parent
-    result = evaluate(root / "models" / f"{NAME}.tflite", root / "labels" / f"{NAME}.txt")
-    print(json.dumps(asdict(result), indent=1))
+    try:
+        parser.parse_args(arguments)
+        result = evaluate(root / "models" / f"{NAME}.tflite", root / "labels" / f"{NAME}.txt", Signals())
+        print(json.dumps(asdict(result), indent=1))
+    except UserError as error:
+        say(f"{_COMMAND}: {error}")
+        return error.status
+    except SystemExit as end:  # --help, or a signal
+        return int(end.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
