@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import threading
 import time
-from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
 from change import Change
-from errors import UserError
-from remote.instance import Command, Instance
+from credentials import public_name
+from remote.instance import Command, Instance, NotNow
 from remote.tables import setting_text
 from session import Session
-from settings import read_settings, settings_of
+from settings import check_untrusted, read_settings, settings_of
 from thermal import read_heat
 from utils import say
 from view import View
@@ -31,8 +29,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 class Live:
     """The main loop's side of an Instance. Main thread only.
 
-    A change is prepared in a thread, since a model takes seconds to load; the next one waits for it. Everything else is
-    done at once.
+    A change is prepared in a thread, since a model takes seconds to load; the next ones wait with the instance, which
+    bounds their number. Everything else is done at once.
 
     Args:
         instance: Where commands come from and facts go.
@@ -44,8 +42,8 @@ class Live:
         self._instance = instance
         self._session = session
         self._actions = actions
-        self._changes: deque[Command] = deque()
-        self._prepared: Future[Change] | None = None  # for the first of the changes
+        self._change: Command | None = None  # that is being prepared
+        self._prepared: Future[Change] | None = None  # for it
         self._publish_at = 0.0
         self._started = time.monotonic()
         self._recording = session.recording  # as it was published
@@ -53,15 +51,13 @@ class Live:
 
     def obey(self) -> None:
         """Does what there is to do; to be called many times a second."""
-        for command in self._instance.waiting():
-            if command.action == "change":
-                self._changes.append(command)
-            else:
-                self._act(command)
+        for command in self._instance.waiting(*self._actions):
+            self._act(command)
         if self._prepared is not None and self._prepared.done():
             self._finish()
-        if self._prepared is None and self._changes:
-            self._begin()
+        if self._prepared is None:
+            for command in self._instance.waiting("change", most=1):
+                self._begin(command)
         now = time.monotonic()
         if now >= self._publish_at:
             self._publish_at = now + _PUBLISH_PERIOD
@@ -72,9 +68,10 @@ class Live:
 
     def close(self) -> None:
         """Tells those who wait that nothing more will be done; may be called twice."""
-        for command in (*self._changes, *self._instance.waiting()):
-            command.done.set_exception(UserError("the program is ending"))
-        self._changes.clear()
+        changes = [] if self._change is None else [self._change]
+        for command in (*changes, *self._instance.waiting()):
+            command.done.set_exception(NotNow("the program is ending"))
+        self._change = None
         if self._prepared is not None:
             self._prepared.add_done_callback(_discard)
             self._prepared = None
@@ -86,16 +83,16 @@ class Live:
         except Exception as error:  # it is for who asked; the pictures go on
             command.done.set_exception(error)
 
-    def _begin(self) -> None:
-        """Lets a thread prepare the first of the changes."""
-        command = self._changes[0]
+    def _begin(self, command: Command) -> None:
+        """Lets a thread prepare a change."""
         try:
             values = read_settings(command.value)
+            if values.get("source"):
+                values["source"] = _with_credentials(values["source"], self._session.options.source)
             if not command.trusted:
-                _check_untrusted(values, self._session.options.source)
+                check_untrusted(values, self._session.options.source)
         except Exception as error:  # such as a name that no file can have
             command.done.set_exception(error)
-            self._changes.popleft()
             return
         options = copy.copy(self._session.options)
         if "model" in values:
@@ -110,12 +107,12 @@ class Live:
                 prepared.set_exception(error)
 
         threading.Thread(target=prepare, name="change", daemon=True).start()
-        self._prepared = prepared
+        self._change, self._prepared = command, prepared
 
     def _finish(self) -> None:
         """Puts the prepared change into force, or tells why it can't be."""
-        assert self._prepared is not None
-        command, prepared, self._prepared = self._changes.popleft(), self._prepared, None
+        assert self._change is not None and self._prepared is not None
+        command, prepared, self._change, self._prepared = self._change, self._prepared, None, None
         error = prepared.exception()
         if error is None:
             self._session.commit(prepared.result())
@@ -177,19 +174,15 @@ def _resident_memory() -> float | None:
         return None
 
 
-def _check_untrusted(values: Mapping[str, Any], sources: list[str]) -> None:
-    """Keeps those from afar to the program's own folders and to cameras.
-
-    Raises:
-        UserError: A name leads elsewhere.
-    """
-    for name in ("model", "labels", "record"):
-        value = values.get(name)
-        if value is not None and (Path(value).name != value or value.startswith(".")):
-            raise UserError(f"--{name} {value!r}: from afar only a name without a folder is taken")
-    for uri in values.get("source") or ():
-        if uri not in sources and not re.fullmatch(r"csi(:\d+)?|usb:\d+|demo|(rtsps?|https?)://.*", uri):
-            raise UserError(f"--source {uri!r}: from afar only cameras, addresses and the demo are taken")
+def _with_credentials(uris: Sequence[str], running: Sequence[str]) -> list[str]:
+    """Returns the URIs; those as which the settings show running sources, with what is hidden there: they are meant."""
+    left, found = list(running), []
+    for uri in uris:
+        # Of several that look alike each is meant once.
+        found.append(next((one for one in [*left, *running] if public_name(one) == uri), uri))
+        if found[-1] in left:
+            left.remove(found[-1])
+    return found
 
 
 def _discard(prepared: Future[Change]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from argparse import Namespace
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from config import as_arguments
-from credentials import public_name
+from credentials import public_name, public_text
 from errors import UserError
 from flags import Number, OrOff, nearest
 from options import build_parser
@@ -17,6 +18,9 @@ _LIVE = """
     model labels source threads precision compile memory sample-fps idle max-cpu fit lang top-k threshold allow deny
     mirror record record-limit event-on event-off event-min event-gap
 """.split()
+_FILES = ("model", "labels", "record")  # flags that name files
+_FILE = re.compile(r"[^~./\\][^/\\]*")  # the name of one, without a folder
+_CAMERA = re.compile(r"csi(:\d+)?|usb:\d+|demo|(rtsps?|https?)://.*")
 
 
 def live_flags() -> list[Flag]:
@@ -59,6 +63,26 @@ def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         else:
             values[action.dest] = getattr(parser.parse_args(as_arguments(name, value, action)), action.dest)
     return values
+
+
+def check_untrusted(values: Mapping[str, Any], sources: Sequence[str]) -> None:
+    """Keeps those who sit elsewhere to the program's own folders and to cameras.
+
+    Args:
+        values: From `read_settings`.
+        sources: Those that run, which are allowed whatever they are.
+
+    Raises:
+        UserError: A name leads elsewhere, or would do more than be read where it is shown.
+    """
+    for name in _FILES:
+        value = values.get(name)
+        if value is not None and not (_FILE.fullmatch(value) and value.isprintable()):
+            raise UserError(f"--{name} {value!r}: from afar only a plain name is taken, without a folder")
+    for uri in values.get("source") or ():
+        if uri not in sources and not (_CAMERA.fullmatch(uri) and uri.isprintable()):
+            shown = repr(public_text(uri))
+            raise UserError(f"--source {shown}: from afar only cameras, addresses and the demo are taken")
 
 
 def _actions() -> dict[str, argparse.Action]:

@@ -7,14 +7,18 @@ changes the program: it publishes facts and obeys commands between two frames.
 from __future__ import annotations
 
 import copy
-import queue
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from errors import UserError
 
-_MOST_WAITING = 32  # commands that the main loop hasn't taken yet
+_MOST_WAITING = 32  # commands that the main loop hasn't taken yet, of those who are trusted and of the others each
+
+
+class NotNow(UserError):
+    """What was asked for can't be done at the moment, and perhaps later."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,14 @@ class Flag:
     optional: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Command:
     """Something that the main loop is asked to do.
 
     Attributes:
         action: "change", "reset", "snapshot" or "quit".
         value: The settings by flag name for "change", the file's path for "snapshot".
-        trusted: Whether it comes from this machine's user, who may name any file.
+        trusted: Whether it comes from this machine's user, who may name any file and is served before others.
         done: To be given the answer, or the error.
     """
 
@@ -72,7 +76,8 @@ class Instance:
         # Replaced as a whole, never modified: who reads them needs no lock.
         self._settings: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
-        self._waiting: queue.Queue[Command] = queue.Queue(_MOST_WAITING)
+        self._lock = threading.Lock()
+        self._waiting: list[Command] = []
 
     def settings(self) -> dict[str, Any]:
         """Returns the current values by flag name, ready for JSON; credentials in URLs are masked."""
@@ -94,41 +99,49 @@ class Instance:
         """
         return self._submit(Command("change", dict(settings), trusted))
 
-    def reset(self) -> Future[None]:
+    def reset(self, trusted: bool = False) -> Future[None]:
         """Asks the model to start from a fresh state."""
-        return self._submit(Command("reset"))
+        return self._submit(Command("reset", trusted=trusted))
 
-    def snapshot(self, path: str) -> Future[str]:
+    def snapshot(self, path: str, trusted: bool = False) -> Future[str]:
         """Asks for the picture with its labels as a JPEG file.
 
         Args:
             path: Absolute; a folder takes a name by the time. An existing file is replaced.
+            trusted: As above.
 
         Returns:
             The file's path; or an OutputError.
         """
-        return self._submit(Command("snapshot", path))
+        return self._submit(Command("snapshot", path, trusted))
 
     def quit(self) -> Future[None]:
-        """Asks the program to end, as the q key does."""
-        return self._submit(Command("quit"))
+        """Asks the program to end, as the q key does; for this machine's user only."""
+        return self._submit(Command("quit", trusted=True))
 
     def publish(self, *, settings: Mapping[str, Any] | None = None, status: Mapping[str, Any] | None = None) -> None:
         """Replaces the facts. For the main loop, which must not modify afterwards what it gave."""
         self._settings = self._settings if settings is None else dict(settings)
         self._status = self._status if status is None else dict(status)
 
-    def waiting(self) -> Iterator[Command]:
-        """Takes the commands that wait, oldest first. For the main loop."""
-        while True:
-            try:
-                yield self._waiting.get_nowait()
-            except queue.Empty:
-                return
+    def waiting(self, *actions: str, most: int | None = None) -> list[Command]:
+        """Takes commands that wait: those that are trusted first, else the oldest. For the main loop.
+
+        Args:
+            actions: Only these; without any, all.
+            most: How many at most; None for all.
+        """
+        with self._lock:
+            wanted = [command for command in self._waiting if not actions or command.action in actions]
+            taken = sorted(wanted, key=lambda command: not command.trusted)[:most]
+            self._waiting = [command for command in self._waiting if command not in taken]
+        return taken
 
     def _submit(self, command: Command) -> Future[Any]:
-        try:
-            self._waiting.put_nowait(command)
-        except queue.Full:
-            command.done.set_exception(UserError("too many commands are waiting; try again in a moment"))
+        with self._lock:
+            full = sum(other.trusted == command.trusted for other in self._waiting) >= _MOST_WAITING
+            if not full:
+                self._waiting.append(command)
+        if full:
+            command.done.set_exception(NotNow("too many commands are waiting; try again in a moment"))
         return command.done

@@ -1,4 +1,4 @@
-"""Reads the settings that come over MQTT, and refuses those that must not come from there."""
+"""Reads the settings that come over MQTT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from errors import UserError
 from remote.instance import Flag
 
-_FILES = ("model", "labels", "record")  # flags whose values are names of files
 _SWITCH = {"on": True, "true": True, "off": False, "false": False}
 _NUMBER = r"[+-]?(\d{1,9}\.?\d{0,9}|\.\d{1,9})(e[+-]?\d{1,2})?"
 _WANTED = {"switch": "ON or OFF", "integer": "a whole number", "number": "a number"}
@@ -20,13 +19,11 @@ def read_settings(text: str) -> dict[str, Any]:
     """Reads a JSON object of values by flag name.
 
     Raises:
-        UserError: It is none, or names a folder.
+        UserError: It is none, or names no flag.
     """
     settings = _from_json(text)
-    if not isinstance(settings, dict):
-        raise UserError('not a JSON object; send settings, such as {"top-k": 5}')
-    for name in _FILES:
-        _check_file(name, settings.get(name))
+    if not isinstance(settings, dict) or not settings:
+        raise UserError('not a JSON object that names a flag; send settings, such as {"top-k": 5}')
     return settings
 
 
@@ -34,7 +31,7 @@ def read_value(flag: Flag, text: str) -> Any:
     """Reads the plain value of one flag, as Home Assistant sends it.
 
     Raises:
-        UserError: It is no value of the flag's kind, or names a folder.
+        UserError: It is no value of the flag's kind.
     """
     word = text.lower()
     if flag.kind == "switch" and word in _SWITCH:
@@ -44,8 +41,6 @@ def read_value(flag: Flag, text: str) -> Any:
     if flag.kind == "texts":  # one text can stand there as it is
         return _from_json(text) if text.startswith("[") else [text] if text else []
     if flag.kind in ("choice", "text"):
-        if flag.name in _FILES:
-            _check_file(flag.name, text)
         return text
     if flag.kind == "integer" and re.fullmatch(r"[+-]?\d{1,9}(\.0+)?", text):
         return int(float(text))
@@ -67,9 +62,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
-
-
-def _check_file(name: str, value: Any) -> None:
-    """Refuses folders: whoever is on the broker shall not choose where this machine writes and reads."""
-    if isinstance(value, str) and (set(value) & set("/\\\0") or value.startswith(("~", "."))):
-        raise UserError(f"{name}: over MQTT it is the name of a file, without a folder")

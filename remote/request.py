@@ -29,13 +29,13 @@ def obey(instance: Instance, line: bytes) -> Any:
     plain: dict[Any, Callable[[], Any]] = {
         "settings": instance.settings,
         "status": instance.status,
-        "reset": instance.reset,
+        "reset": lambda: instance.reset(trusted=True),
         "quit": instance.quit,
     }
     if command == "change" and list(request) == ["settings"]:
         return instance.change(_check_settings(request["settings"]), trusted=True)
     if command == "snapshot" and list(request) == ["path"]:
-        return instance.snapshot(_check_path(request["path"]))
+        return instance.snapshot(_check_path(request["path"]), trusted=True)
     if isinstance(command, str) and command in plain and not request:
         return plain[command]()
     raise UserError(f'a request is {{"command": ...}} with {_COMMANDS}, and nothing else')

@@ -18,6 +18,7 @@ import pytest
 
 from errors import UserError
 from remote.instance import Flag, Instance
+from settings import check_untrusted
 
 mqtt = pytest.importorskip("paho.mqtt.client", reason="needs paho-mqtt: pip install -r requirements-remote.txt")
 
@@ -209,6 +210,7 @@ class Program:
             if name not in flags:
                 raise UserError(f"{name[:40]!r} is no flag that can be changed")
             self._check(flags[name], value)
+        check_untrusted(wanted, [])
         self.settings = {**self.settings, **wanted}
         self.instance.publish(settings=self.settings)
         return self.settings

@@ -83,11 +83,13 @@ def serving(video: bytes = b"", port: int = 0):
     server.watched = set()
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield server
-    server.stopped.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.stopped.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def address(server, path):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 
 import demo_program
+import http_camera
 import pytest
 from live_program import running
 
@@ -82,6 +84,63 @@ def test_what_is_changed_in_one_way_is_seen_in_the_others(program):
         assert b"movinet_steps_total" in web.ask("/metrics")
     finally:
         heard.close()
+
+
+def test_names_from_afar_are_names_and_nothing_else(program):
+    heard = Listener(program.broker, "house/test/set/result")
+    try:
+        forged = json.dumps({"record": "a\nchanged: threshold 0.mp4"})
+        for topic, text in (("set", forged), ("set/record", "a\x1b[2Jb.mp4"), ("set", "{}")):
+            before = len(heard.messages)
+            heard.say(f"house/test/{topic}", text)
+            program.wait_for(lambda before=before: len(heard.messages) > before)
+            answer = json.loads(heard.messages[-1].text)
+            assert not answer["ok"] and answer["error"].isprintable()
+        assert not list(program.folder.glob("*.mp4"))
+    finally:
+        heard.close()
+
+
+def test_a_flood_of_changes_from_elsewhere_does_not_keep_the_owner_waiting(program):
+    """Each of them asks for a camera that answers and then says nothing, which takes seconds to give up."""
+    heard = Listener(program.broker, "house/test/set/result")
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        try:
+            for _ in range(100):
+                heard.say("house/test/set/source", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+            program.wait_for(lambda: any("too many commands" in message.text for message in heard.messages))
+            assert "2" in program.change("--top-k", 2)
+        finally:
+            heard.close()
+
+
+def test_the_settings_as_they_are_shown_can_be_sent_back(tmp_path, monkeypatch):
+    """A camera's password is not shown; the page must be able to put another one beside it all the same."""
+
+    class Locked(http_camera.Camera):
+        def do_GET(self):  # noqa: N802
+            if self.headers.get("Authorization") == "Basic dTpnZWhlaW0=":  # u:geheim
+                super().do_GET()
+            else:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                self.end_headers()
+
+    monkeypatch.setattr(http_camera, "Camera", Locked)
+    with http_camera.serving() as camera:
+        shown = http_camera.address(camera, "/cam")
+        flags = ("--source", shown.replace("//", "//u:geheim@"), "--model", "movinet_a0_demo.tflite")
+        with running(tmp_path, "--serve", "127.0.0.1:0", *flags) as program:
+            web = Web(program)
+            sources = json.loads(web.ask("/api/settings"))["source"]
+            assert sources == ["demo", shown]
+            assert json.loads(web.ask("/api/settings", {"source": sources[::-1]}))["source"] == [shown, "demo"]
+            program.wait_for(lambda: {line["source"] for line in program.predictions()[-8:]} == {shown, "demo"})
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                web.ask("/api/settings", {"source": ["ftp://u:geheim@camera/x"]})
+            assert refused.value.code == 422
+            error = json.loads(refused.value.read())["error"]
+            assert "geheim" not in error and "ftp://" in error
 
 
 def test_it_ends_within_two_seconds_with_everything_open(program):

@@ -11,8 +11,7 @@ from conftest import DATA
 from live_program import running
 
 from errors import UserError
-from live import _check_untrusted
-from settings import live_flags, read_settings
+from settings import check_untrusted, live_flags, read_settings
 
 pytestmark = pytest.mark.skipif(not hasattr(__import__("socket"), "AF_UNIX"), reason="needs Unix sockets")
 
@@ -164,20 +163,27 @@ def test_a_second_one_of_the_same_name_is_refused(program):
     [
         {"record": "/tmp/out.mp4"},
         {"record": "../out.mp4"},
+        {"record": "~root"},
+        {"record": "a\\b.mp4"},
+        {"record": "a\nchanged: b.mp4"},
+        {"record": "\u202egp4.pm4"},
+        {"labels": "a\x1b[2Jb"},
         {"model": "../../secret.tflite"},
         {"labels": "/etc/passwd"},
         {"source": ["/etc/passwd"]},
         {"source": ["file:///etc/passwd"]},
+        {"source": ["rtsp://10.0.0.1/\x1b[2J"]},
+        {"source": ["demo\n"]},
     ],
 )
 def test_from_afar_no_file_can_be_named(settings):
     with pytest.raises(UserError, match="from afar"):
-        _check_untrusted(read_settings(settings), ["party.mp4"])
+        check_untrusted(read_settings(settings), ["party.mp4"])
 
 
 def test_from_afar_cameras_names_and_what_runs_already_can():
     fine = {"record": "out.mp4", "model": "a.tflite", "source": ["usb:1", "rtsp://10.0.0.1/x", "demo", "party.mp4"]}
-    _check_untrusted(read_settings(fine), ["party.mp4"])
+    check_untrusted(read_settings(fine), ["party.mp4"])
 
 
 def test_every_flag_is_described_for_forms():

@@ -366,6 +366,17 @@ def test_a_flood_does_not_keep_others_waiting(program: Program):
             assert_alive(program)
 
 
+def test_a_crowd_from_elsewhere_takes_no_place_of_this_machines_user():
+    instance = Instance("one", FLAGS)
+    crowd = [instance.change({"top-k": 1}) for _ in range(100)] + [instance.reset() for _ in range(100)]
+    owners = [instance.change({"top-k": 2}, trusted=True), instance.reset(trusted=True), instance.quit()]
+
+    assert sum(not done.done() for done in crowd) == 32
+    assert all("too many commands" in str(done.exception()) for done in crowd if done.done())
+    assert [command.done for command in instance.waiting("change", most=1)] == [owners[0]]
+    assert [command.done for command in instance.waiting()] == [*owners[1:], *crowd[:32]]
+
+
 def test_who_leaves_before_the_answer_disturbs_nobody(program: Program):
     program.gate.clear()
     for number in range(20):

@@ -234,6 +234,19 @@ def test_main_loop_that_does_not_answer(program: Program, monkeypatch: pytest.Mo
         server.close()
 
 
+def test_a_program_that_has_too_much_to_do_says_so(program: Program) -> None:
+    server = WebServer(program.instance, port=0)
+    program.deaf.set()
+    try:
+        waiting = [program.instance.reset() for _ in range(32)]
+        answer = ask(server, "/api/settings", "PATCH", {"top-k": 4})
+        assert answer[0] == 503 and "too many" in error_of(answer)
+        assert not any(done.done() for done in waiting)
+    finally:
+        program.deaf.clear()
+        server.close()
+
+
 def test_flags(server: WebServer) -> None:
     flags = get(server, "/api/flags")
     assert [flag["name"] for flag in flags] == [flag.name for flag in FLAGS]

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 from errors import UserError  # noqa: E402
 from events import Event  # noqa: E402
 from remote.instance import Flag, Instance  # noqa: E402
+from settings import check_untrusted  # noqa: E402
 from video_classifier import Category, Prediction  # noqa: E402
 
 LABELS = ["waving hand", "clapping", "jumping jacks", "squat", "walking the dog", "yoga", '<b>tai chi</b> & "zumba"']
@@ -128,6 +129,7 @@ class Program:
                 if command.action == "change":
                     for name, value in command.value.items():
                         check(name, value)
+                    check_untrusted(command.value, [])
                     self._settings = {**self._settings, **command.value}
                     self._publish()
                     command.done.set_result(self.instance.settings())

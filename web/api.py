@@ -20,15 +20,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from credentials import public_text
 from errors import UserError
-from remote.instance import Instance
+from remote.instance import Instance, NotNow
 from web.archive import Archive
 from web.history import MINUTES, EventList
 from web.live import BOUNDARY, Crowd, Live, moving_picture, updates
 from web.metrics import exposition
 from web.sources import Sources, SourceSink
 
-FILES = ("model", "labels", "record")  # flags that name files: who sits elsewhere shall not choose the folder
 BODY_LIMIT = 64 * 1024  # bytes
 VIEWERS = 64  # of the picture, and of the updates
 _BODY_TIME = 10.0  # seconds for a body to arrive
@@ -96,10 +96,6 @@ class Api:
         for text in _texts(settings):
             if len(text) > 4096 or any(ord(character) < 32 for character in text):
                 raise HTTPException(422, "a text holds control characters or is longer than 4096 characters")
-        for name in FILES:
-            value = settings.get(name)
-            if isinstance(value, str) and (set(value) & set("/\\") or value.startswith(("~", "."))):
-                raise HTTPException(422, f"{name}: over the network it is the name of a file, without a folder")
         return JSONResponse(await _obeyed(self._instance.change(self._whole(settings))))
 
     def _whole(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -259,5 +255,7 @@ async def _obeyed(answer: Future[T]) -> T:
         return answer.result()
     except asyncio.TimeoutError:
         raise HTTPException(504, f"not done within {_ANSWER_TIME:g} s; it may still come into force") from None
+    except NotNow as error:
+        raise HTTPException(503, str(error)) from None
     except UserError as error:
-        raise HTTPException(422, str(error)) from None
+        raise HTTPException(422, public_text(str(error))) from None

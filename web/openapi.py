@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from remote.instance import Flag
-from web.api import FILES
 from web.history import MINUTES
 
 _JSON = "application/json"
+_FILES = ("model", "labels", "record")  # flags that name files
 _NO_CONTROLS = r"^[^\u0000-\u001f]*$"
-_FILE_NAME = r"^([^\u0000-\u001f/\\~.][^\u0000-\u001f/\\]*)?$"
+_FILE_NAME = r"^[^\u0000-\u001f/\\~.][^\u0000-\u001f/\\]*$"
 _NUMBER = {"type": "number"}
 _INTEGER = {"type": "integer"}
 _TEXT = {"type": "string"}
@@ -28,7 +28,7 @@ _LINES = {
     416: "The range lies outside the file.",
     422: "A value is wrong; the line says which. Nothing was changed.",
     429: "Too many wrong tokens came from this address; try again in a minute.",
-    503: "Not at the moment: too many viewers, no picture, or the database is busy.",
+    503: "Not at the moment: too many viewers or commands, no picture, or the database is busy.",
     504: "The program did not get to it in time; it may still come into force.",
 }
 
@@ -83,7 +83,7 @@ def describe(flags: Sequence[Flag], secret: bool) -> dict[str, Any]:
                 **operation(
                     "Change settings",
                     _json(ref["Settings"]),
-                    (400, 408, 413, 415, 422, 504),
+                    (400, 408, 413, 415, 422, 503, 504),
                     (),
                     {"$ref": "#/components/schemas/Change"},
                 ),
@@ -114,7 +114,7 @@ def describe(flags: Sequence[Flag], secret: bool) -> dict[str, Any]:
             "post": operation(
                 "Forget what was seen",
                 _json({"type": "object"}),
-                (400, 408, 413, 415, 422, 504),
+                (400, 408, 413, 415, 422, 503, 504),
                 (),
                 {"type": "object", "maxProperties": 0},
             )
@@ -170,7 +170,7 @@ def describe(flags: Sequence[Flag], secret: bool) -> dict[str, Any]:
 
 
 def _of_flag(flag: Flag) -> dict[str, Any]:
-    text = {**_TEXT, "maxLength": 4096, "pattern": _FILE_NAME if flag.name in FILES else _NO_CONTROLS}
+    text = {**_TEXT, "maxLength": 4096, "pattern": _FILE_NAME if flag.name in _FILES else _NO_CONTROLS}
     kinds: dict[str, dict[str, Any]] = {
         "switch": {"type": "boolean"},
         "integer": dict(_INTEGER),
