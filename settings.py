@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 from argparse import Namespace
 from typing import Any, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Mapping, Sequence
 from config import as_arguments
 from credentials import public_name, public_text
 from errors import UserError
-from flags import Number, OrOff, nearest
+from flags import Number, OrOff, Parser, nearest
 from options import build_parser
 from remote.instance import Flag
 
@@ -18,9 +19,11 @@ _LIVE = """
     model labels source threads precision compile memory sample-fps idle max-cpu fit lang top-k threshold allow deny
     mirror record record-limit event-on event-off event-min event-gap
 """.split()
-_FILES = ("model", "labels", "record")  # flags that name files
-_FILE = re.compile(r"[^~./\\][^/\\]*")  # the name of one, without a folder
-_CAMERA = re.compile(r"csi(:\d+)?|usb:\d+|demo|(rtsps?|https?)://.*")
+FILES = ("model", "labels", "record")  # flags that name files
+# What a terminal or a journal would obey: controls, ends of lines, directions of writing.
+_OBEYED = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+FILE_NAME = rf"[^~./\\{_OBEYED}][^/\\{_OBEYED}]*"  # without a folder
+_CAMERA = rf"csi(:\d+)?|usb:\d+|demo|(rtsps?|https?)://[^{_OBEYED}]*"
 
 
 def live_flags() -> list[Flag]:
@@ -47,7 +50,6 @@ def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: A flag is unknown, can't change, or its value is wrong; the line names it.
     """
-    parser = build_parser()
     actions = _actions()
     values: dict[str, Any] = {}
     for name, value in settings.items():
@@ -61,7 +63,7 @@ def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
                 raise UserError(f"--{name} needs a value")
             values[action.dest] = None
         else:
-            values[action.dest] = getattr(parser.parse_args(as_arguments(name, value, action)), action.dest)
+            values[action.dest] = getattr(_parser().parse_args(as_arguments(name, value, action)), action.dest)
     return values
 
 
@@ -75,18 +77,23 @@ def check_untrusted(values: Mapping[str, Any], sources: Sequence[str]) -> None:
     Raises:
         UserError: A name leads elsewhere, or would do more than be read where it is shown.
     """
-    for name in _FILES:
+    for name in FILES:
         value = values.get(name)
-        if value is not None and not (_FILE.fullmatch(value) and value.isprintable()):
+        if value is not None and not re.fullmatch(FILE_NAME, value):
             raise UserError(f"--{name} {value!r}: from afar only a plain name is taken, without a folder")
     for uri in values.get("source") or ():
-        if uri not in sources and not (_CAMERA.fullmatch(uri) and uri.isprintable()):
+        if uri not in sources and not re.fullmatch(_CAMERA, uri):
             shown = repr(public_text(uri))
             raise UserError(f"--source {shown}: from afar only cameras, addresses and the demo are taken")
 
 
+@functools.lru_cache(maxsize=None)  # the pictures wait while it is built
+def _parser() -> Parser:
+    return build_parser()
+
+
 def _actions() -> dict[str, argparse.Action]:
-    return {action.option_strings[0][2:]: action for action in build_parser()._actions}
+    return {action.option_strings[0][2:]: action for action in _parser()._actions}
 
 
 def _describe(name: str, action: argparse.Action) -> Flag:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
@@ -76,6 +77,7 @@ class Instance:
         # Replaced as a whole, never modified: who reads them needs no lock.
         self._settings: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
+        self._status_at: float | None = None
         self._lock = threading.Lock()
         self._waiting: list[Command] = []
 
@@ -86,6 +88,10 @@ class Instance:
     def status(self) -> dict[str, Any]:
         """Returns the statistics, ready for JSON; README's "From afar" lists them."""
         return copy.deepcopy(self._status)
+
+    def silence(self) -> float:
+        """Returns the seconds since the main loop has told its statistics, twice a second; 0 before the first time."""
+        return 0.0 if self._status_at is None else time.monotonic() - self._status_at
 
     def change(self, settings: Mapping[str, Any], trusted: bool = False) -> Future[dict[str, Any]]:
         """Asks for other values; all of them are applied between two steps, or none.
@@ -122,7 +128,8 @@ class Instance:
     def publish(self, *, settings: Mapping[str, Any] | None = None, status: Mapping[str, Any] | None = None) -> None:
         """Replaces the facts. For the main loop, which must not modify afterwards what it gave."""
         self._settings = self._settings if settings is None else dict(settings)
-        self._status = self._status if status is None else dict(status)
+        if status is not None:
+            self._status, self._status_at = dict(status), time.monotonic()
 
     def waiting(self, *actions: str, most: int | None = None) -> list[Command]:
         """Takes commands that wait: those that are trusted first, else the oldest. For the main loop.

@@ -27,6 +27,7 @@ pytest.importorskip("uvicorn", reason="needs uvicorn: pip install -r requirement
 
 from web_program import FLAGS, LABELS, ROOT, SETTINGS, Program, make_event  # noqa: E402
 
+from remote.instance import Instance  # noqa: E402
 from web import is_loopback, parse_address  # noqa: E402
 from web.server import WebServer  # noqa: E402
 
@@ -553,6 +554,30 @@ def test_silent_and_half_requests_are_dropped(program: Program, monkeypatch: pyt
         server.close()
 
 
+def test_a_watchdog_hears_when_the_program_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance("1234", FLAGS)
+    server = WebServer(instance, port=0)
+
+    def health() -> tuple[int, bytes]:
+        status, _, body = ask(server, "/healthz")
+        return status, body
+
+    try:
+        monkeypatch.setattr("web.app._STILL", 0.5)
+        assert health() == (200, b"ok\n")  # still starting: it may wait for a camera
+        instance.publish(status={"name": "1234"})
+        status, body = wait_until(lambda: health()[0] != 200 and health())
+        assert status == 503 and b"stood still" in body
+
+        def alive() -> bool:
+            instance.publish(status={"name": "1234"})
+            return health() == (200, b"ok\n")
+
+        wait_until(alive)
+    finally:
+        server.close()
+
+
 # --- who is let in ------------------------------------------------------------------------------------------------
 
 
@@ -593,6 +618,7 @@ def test_first_visit_makes_a_cookie(guarded: WebServer) -> None:
 def test_wrong_tokens_are_slowed_and_limited(program: Program) -> None:
     server = WebServer(program.instance, port=0, token=TOKEN)
     try:
+        cookie = ask(server, f"/?token={TOKEN}")[1]["set-cookie"].partition(";")[0]
         started = time.monotonic()
         assert ask(server, "/api/status", Authorization="Bearer guess-0000")[0] == 401
         assert time.monotonic() - started > 0.4
@@ -608,6 +634,11 @@ def test_wrong_tokens_are_slowed_and_limited(program: Program) -> None:
             thread.join(WAIT)
         answer = ask(server, "/api/status", Authorization=f"Bearer {TOKEN}")  # not even the right one, for a while
         assert answer[0] == 429 and answer[1]["retry-after"] and error_of(answer)
+        assert ask(server, f"/?token={TOKEN}")[0] == 429
+        # Who was signed in before still is: behind a proxy all come from one address.
+        assert ask(server, "/api/status", Cookie=cookie)[0] == 200
+        assert ask(server, "/api/status", Cookie=cookie, Authorization="Bearer guess-0000")[0] == 200
+        assert ask(server, "/api/status", Cookie=cookie + "0")[0] == 429
         assert ask(server, "/healthz")[0] == 200
     finally:
         server.close()

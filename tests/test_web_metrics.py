@@ -59,7 +59,7 @@ def test_values_and_labels() -> None:
         ("movinet_events_total", ("label", 'a "b" \\ c\nd')): 1,
         ("movinet_viewers", ("of", "picture")): 2,
         ("movinet_viewers", ("of", "updates")): 0,
-        ("movinet_resident_memory_bytes",): 100 * 1024 * 1024,
+        ("movinet_resident_memory_bytes",): 100_000_000,
         ("movinet_temperature_celsius",): 48.5,
         ("movinet_paused",): 0,
         ("movinet_uptime_seconds",): 12.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from web.auth import Guard
 from web.docs import page
 from web.openapi import describe
 
+_STILL = 10.0  # seconds without a sign of life of the main loop after which it is taken to hang
 _STATIC = Path(__file__).resolve().parent / "static"
 _FILES = {
     "/": ("index.html", "text/html"),
@@ -45,7 +47,7 @@ def build_app(api: Api, instance: Instance, token: str | None, port: int) -> ASG
         *api.routes(),
         _answer("/openapi.json", JSONResponse(document)),
         _answer("/docs", HTMLResponse(page(document))),
-        _answer("/healthz", PlainTextResponse("ok\n")),
+        Route("/healthz", partial(_health, instance)),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fail})
     app.router.redirect_slashes = False
@@ -63,6 +65,13 @@ def _answer(path: str, response: Response) -> Route:
         return response
 
     return Route(path, answer)
+
+
+async def _health(instance: Instance, request: Request) -> Response:
+    seconds = instance.silence()
+    if seconds > _STILL:
+        return PlainTextResponse(f"the program has stood still for {seconds:.0f} s\n", 503)
+    return PlainTextResponse("ok\n")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

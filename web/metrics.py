@@ -43,7 +43,7 @@ def exposition(status: Mapping[str, Any], events: Mapping[str, int], viewers: Ma
         ("no_signal_seconds", "gauge", "For how long there has been no picture.", of_sources("no_signal")),
         ("events_total", "counter", "Events that have ended.", [({"label": k}, n) for k, n in events.items()]),
         ("viewers", "gauge", "Who watches over the network.", [({"of": k}, n) for k, n in viewers.items()]),
-        ("resident_memory_bytes", "gauge", "Memory of the program.", alone(memory and round(memory * 2**20))),
+        ("resident_memory_bytes", "gauge", "Memory of the program.", alone(memory and round(memory * 1e6))),
         ("temperature_celsius", "gauge", "Of the processor.", alone(status.get("temperature"))),
         ("paused", "gauge", "1 while the program is paused.", alone(status.get("paused"))),
         ("uptime_seconds", "gauge", "Since the program started.", alone(status.get("uptime"))),

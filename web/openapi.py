@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from remote.instance import Flag
+from settings import FILE_NAME, FILES
 from web.history import MINUTES
 
 _JSON = "application/json"
-_FILES = ("model", "labels", "record")  # flags that name files
 _NO_CONTROLS = r"^[^\u0000-\u001f]*$"
-_FILE_NAME = r"^[^\u0000-\u001f/\\~.][^\u0000-\u001f/\\]*$"
 _NUMBER = {"type": "number"}
 _INTEGER = {"type": "integer"}
 _TEXT = {"type": "string"}
@@ -137,9 +136,12 @@ def describe(flags: Sequence[Flag], secret: bool) -> dict[str, Any]:
         "/metrics": {"get": operation("Statistics for Prometheus", {"text/plain": {"schema": _TEXT}})},
         "/healthz": {
             "get": {
-                "summary": "Whether the server runs",
+                "summary": "Whether the program runs",
                 "security": [],
-                "responses": {"200": {"description": "It does.", "content": {"text/plain": {"schema": _TEXT}}}},
+                "responses": {
+                    status: {"description": line, "content": {"text/plain": {"schema": _TEXT}}}
+                    for status, line in (("200", "It does."), ("503", "It has stood still for 10 s."))
+                },
             }
         },
     }
@@ -170,7 +172,7 @@ def describe(flags: Sequence[Flag], secret: bool) -> dict[str, Any]:
 
 
 def _of_flag(flag: Flag) -> dict[str, Any]:
-    text = {**_TEXT, "maxLength": 4096, "pattern": _FILE_NAME if flag.name in _FILES else _NO_CONTROLS}
+    text = {**_TEXT, "maxLength": 4096, "pattern": f"^{FILE_NAME}$" if flag.name in FILES else _NO_CONTROLS}
     kinds: dict[str, dict[str, Any]] = {
         "switch": {"type": "boolean"},
         "integer": dict(_INTEGER),
