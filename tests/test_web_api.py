@@ -277,6 +277,27 @@ def test_predictions_and_history(server: WebServer) -> None:
     assert all(later - earlier >= 0.5 for earlier, later in zip(times, times[1:]))
 
 
+def test_history_outlives_a_clock_that_is_set_back(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = WebServer(program.instance, port=0)
+    clock, back = time.time, 0.0
+    monkeypatch.setattr(time, "time", lambda: clock() - back)
+
+    def points() -> list[dict[str, Any]]:
+        found = get(server, "/api/history?source=twice")["points"]
+        assert all(earlier["time"] < later["time"] for earlier, later in zip(found, found[1:]))
+        assert all(-WAIT < point["time"] - time.time() <= 0.01 for point in found[-4:])
+        return found
+
+    try:
+        program.sinks["twice"] = server.sink("twice")
+        wait_until(lambda: len(points()) >= 2)
+        back = 3600.0
+        wait_until(lambda: len(points()) >= 4)
+    finally:
+        del program.sinks["twice"]
+        server.close()
+
+
 def test_status(server: WebServer, program: Program) -> None:
     status = get(server, "/api/status")
     assert status["sources"][0]["name"] == "demo"

@@ -32,19 +32,22 @@ class History:
     def __init__(self, looks: Looks) -> None:
         self._looks = looks
         self.latest: dict[str, Any] | None = None
-        self._points: deque[dict[str, Any]] = deque(maxlen=round(MINUTES * 60 / _PERIOD))
+        # Each with its moment by the monotonic clock: the system's is set back and forth, on a Pi at every boot.
+        self._points: deque[tuple[float, list[dict[str, Any]]]] = deque(maxlen=round(MINUTES * 60 / _PERIOD))
 
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Takes new predictions, oldest first."""
         for prediction in predictions:
-            self.latest = _record(prediction, self._looks)
-            if not self._points or self.latest["time"] - self._points[-1]["time"] >= _PERIOD:
-                self._points.append({"time": self.latest["time"], "top": self.latest["top"]})
+            self.latest, now = _record(prediction, self._looks), round(time.monotonic(), 3)
+            if not self._points or now - self._points[-1][0] >= _PERIOD:
+                self._points.append((now, self.latest["top"]))
 
     def points(self, seconds: float) -> list[dict[str, Any]]:
         """Returns the last seconds, oldest first, two points a second."""
-        since = time.time() - seconds
-        return [point for point in self._points.copy() if point["time"] >= since]
+        now = time.monotonic()
+        epoch = round(time.time() - now, 3)
+        points = self._points.copy()
+        return [{"time": round(epoch + at, 3), "top": top} for at, top in points if now - at <= seconds]
 
 
 class EventList:

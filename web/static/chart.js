@@ -39,6 +39,7 @@ export class Chart {
 
   add(point) {
     learn(point.top);
+    while (this.points.length && this.points[this.points.length - 1].time > point.time) this.points.pop(); // a clock set back
     this.points.push(point);
     while (this.points.length && this.points[0].time < point.time - MOST) this.points.shift();
   }
