@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from credentials import public_name
+from credentials import public_name, public_text
 from errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def parse_url(url: str) -> Address:
     Raises:
         UserError: It is no such URL; the text holds no credentials.
     """
-    shown = public_name(url)
+    # No message holds an "@" of its own: on stderr everything between a scheme and one is taken for a password.
+    shown = f"--mqtt {public_text(public_name(url))}"
     try:
         parts = urlsplit(url)
         host, port = unquote(parts.hostname or "", errors="strict"), parts.port
@@ -56,18 +57,18 @@ def parse_url(url: str) -> Address:
         host, port, user, password, prefix, parts = "", None, None, None, "", urlsplit("")
     if parts.scheme not in ("mqtt", "mqtts") or not host or port == 0 or "@" in parts.path:
         raise UserError(
-            f"{shown}: a broker is mqtt://user:password@host:1883/prefix, or mqtts:// for TLS; "
-            "write special characters of a password as %40 (@), %2F (/), %3A (:), %23 (#)"
+            f"{shown} is not a broker's address; write mqtt://host or mqtts://host as --help shows, and in user and "
+            "password %40 for an at sign, %2F for /, %3A for :, %23 for #"
         )
     if parts.query or parts.fragment or url.endswith(("?", "#")):
-        raise UserError(f"{shown}: nothing may follow the prefix; write # and ? of a password as %23 and %3F")
+        raise UserError(f"{shown} goes on after the prefix; write # and ? of a password as %23 and %3F")
     if password and not user:
-        raise UserError(f"{shown}: MQTT has no password without a user; write mqtt://user:password@host")
+        raise UserError(f"{shown} has a password and no user, which MQTT can't do; write the user before the colon")
     prefix = prefix or "movinet-pi"
     if "" in prefix.split("/") or prefix.startswith("$") or not prefix.isprintable() or set(prefix) & set("+#"):
-        raise UserError(f"{shown}: a prefix is one or more names with / between them, without + and #")
+        raise UserError(f"{shown} ends in no prefix; that is one or more names with / between them, without + and #")
     if len(prefix.encode()) > 200:
-        raise UserError(f"{shown}: the prefix is longer than 200 bytes")
+        raise UserError(f"{shown} has a prefix of more than 200 bytes; give a shorter one")
     tls = parts.scheme == "mqtts"
     return Address(host, port or (8883 if tls else 1883), tls, prefix, user or None, password)
 
@@ -90,8 +91,10 @@ def tls_context(address: Address, ca: str | None) -> ssl.SSLContext | None:
 
     try:
         context = ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise UserError(f"--mqtt-ca {ca}: {error.strerror or 'no certificate in PEM format'}") from None
+    except ssl.SSLError:
+        raise UserError(f"--mqtt-ca {ca}: it holds no certificate in PEM format; give the file of the CA's") from None
+    except OSError as error:
+        raise UserError(f"--mqtt-ca {ca}: {error.strerror}; give the file of the CA's certificate") from None
     if ca:
         # What mosquitto's own instructions make lacks an extension that Python 3.13 has begun to ask for.
         context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)

@@ -171,15 +171,30 @@ def test_a_token_of_ones_own_is_never_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "status"),
+    ("flag", "address", "said"),
     [
-        (("--serve", "nonsense:x"), 2),
-        (("--mqtt", "http://user:s3cret@house"), 2),
-        (("--mqtt", "mqtt://user:s3cret@house/a/#"), 2),
+        ("--serve", "nonsense:x", "'nonsense:x' is not an address"),
+        ("--serve", "::1", "an IPv6 address in brackets: [::1]:8080"),
+        (
+            "--mqtt",
+            "house",
+            "--mqtt house is not a broker's address; write mqtt://host or mqtts://host as --help shows",
+        ),
+        ("--mqtt", "http://user:s3cret@house", "--mqtt http://house is not a broker's address; write mqtt://host"),
+        ("--mqtt", "user:s3cret@house", "is not a broker's address; write mqtt://host or mqtts://host as --help"),
+        ("--mqtt", "mqtt://house:x", "and in user and password %40 for an at sign, %2F for /, %3A for :, %23 for #"),
+        (
+            "--mqtt",
+            "mqtt://:s3cret@house",
+            "--mqtt mqtt://house has a password and no user, which MQTT can't do; write",
+        ),
+        ("--mqtt", "mqtt://user:s3cret@house/a/#", "goes on after the prefix; write # and ? of a password as %23"),
+        ("--mqtt", "mqtt://user:s3cret@house/a//b", "--mqtt mqtt://house/a//b ends in no prefix; that is one or more"),
     ],
 )
-def test_wrong_addresses_end_in_one_line(tmp_path, flags, status):
+def test_a_wrong_address_ends_in_one_line_that_says_what_is_right(tmp_path, flag, address, said):
+    """On stderr, where whatever looks like a password is hidden."""
     ended, _, errors = demo_program.finish(
-        demo_program.start("--source", "demo", "--display", "none", *flags, folder=tmp_path)
+        demo_program.start("--source", "demo", "--display", "none", flag, address, folder=tmp_path)
     )
-    assert ended == status and errors.count("\n") == 1 and "s3cret" not in errors
+    assert ended == 2 and errors.count("\n") == 1 and said in errors and "s3cret" not in errors

@@ -130,13 +130,16 @@ def test_a_wrong_url_is_refused_in_one_line_without_its_credentials(url):
 
 def test_a_ca_is_for_tls_and_must_be_one(tmp_path, program):
     (tmp_path / "empty.pem").write_text("")
-    for url, ca in (
-        ("mqtt://h", "x"),
-        ("mqtts://h", str(tmp_path / "none")),
-        ("mqtts://h", str(tmp_path / "empty.pem")),
+    (tmp_path / "text.pem").write_text("a page of words\n")
+    for url, ca, reason in (
+        ("mqtt://h", "x", "not encrypted"),
+        ("mqtts://h", "none", "No such file"),
+        ("mqtts://h", "empty.pem", "it holds no certificate in PEM format"),
+        ("mqtts://h", "text.pem", "it holds no certificate in PEM format"),
     ):
-        with pytest.raises(UserError, match="--mqtt-ca"):
-            Mqtt(url, program.instance, ca=ca)
+        with pytest.raises(UserError, match=f"^--mqtt-ca {tmp_path / ca}: .*{reason}") as caught:
+            Mqtt(url, program.instance, ca=str(tmp_path / ca))
+        assert "_ssl" not in str(caught.value)
 
 
 def test_without_the_package_one_line_says_what_to_install(monkeypatch, program):
