@@ -13,6 +13,8 @@ from errors import UserError
 from sinks.video_file import parse_limit
 from web import parse_address
 
+_LEAST_SIZE = 1_000_000  # bytes: seconds of a small picture
+
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
     """Lists each flag by its first name only."""
@@ -34,6 +36,10 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings]
             raise UserError(f"unknown flag {unknown[0]!r}{nearest(unknown[0].split('=')[0], flags)}; see --help")
+        for action in self._actions:
+            value = getattr(options, action.dest, None)
+            if value == "" or isinstance(value, list) and "" in value:  # as of a shell variable that isn't set
+                raise UserError(f"{action.option_strings[0]} is given an empty text; name a value, or leave it out")
         return options
 
 
@@ -115,10 +121,13 @@ def address(text: str) -> tuple[str, int]:
 
 
 def size(text: str) -> int:
-    """Converts a size with its unit to bytes."""
-    found = limit(text).bytes
-    if not math.isfinite(found):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 500MB or 2GB")
+    """Converts a size with its unit, of all clips together, to bytes."""
+    try:
+        found = parse_limit(text).bytes
+    except UserError:  # it speaks of times, too
+        found = math.inf
+    if not _LEAST_SIZE <= found < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size from 1MB on, such as 500MB or 2GB")
     return int(found)
 
 

@@ -305,7 +305,7 @@ def _add_events(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--clips", metavar="FOLDER", help="write a video of each event into this folder")
     group.add_argument(
         "--clips-limit", type=size, default="1GB", metavar="SIZE",
-        help="delete the oldest clips so that all together never take more (default: %(default)s)",
+        help="delete the oldest clips so that all together never take more, 1MB at least (default: %(default)s)",
     )
     group.add_argument(
         "--pre-roll", type=Number(float, 0, 30, "seconds"), default=3.0, metavar="SECONDS",
@@ -394,5 +394,9 @@ def _check(options: argparse.Namespace) -> None:
     for name, needed in (("day", "events_report"), ("token", "serve"), ("mqtt_ca", "mqtt"), ("mqtt_sensors", "mqtt")):
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise UserError(f"--{name.replace('_', '-')} is of use with --{needed.replace('_', '-')} only")
+    if options.instance is not None:
+        from remote.paths import check_name  # of a room that --no-control does without
+
+        check_name(options.instance)
     if options.mqtt is not None:
         parse_url(options.mqtt)

@@ -7,7 +7,6 @@ import errno
 import fcntl
 import hashlib
 import io
-import math
 import os
 import re
 import stat
@@ -20,16 +19,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Iterator
 
-from errors import OutputError, UserError
+from errors import OutputError
 from events import Event
-from sinks.video_file import is_full, parse_limit
+from sinks.video_file import is_full
 from utils import say
 
 _NAME = r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_-]{1,120}\.mp4"
 _CLIP = re.compile(_NAME)
 _PART = re.compile(rf"\.{_NAME}\.part")  # while it is being written
 _LONGEST_LABEL, _LONGEST_ID = 60, 40  # characters of a clip's name
-_LEAST_LIMIT = 1_000_000  # bytes: seconds of a small picture
 _STEP = 256 * 1024  # bytes that a growing clip reserves at once
 _PATIENCE = 1.0  # seconds to wait for another process that holds the folder's lock; then we go on without it
 
@@ -42,21 +40,6 @@ def clip_name(event: Event) -> str:
     if identity != event.id:  # others could be cut down to the same
         identity += hashlib.sha256(event.id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{datetime.fromtimestamp(event.start):%Y%m%d-%H%M%S}-{label}-{identity}.mp4"
-
-
-def parse_clips_limit(text: str) -> int:
-    """Reads "500MB" or "2GB" (powers of 1000) as bytes.
-
-    Raises:
-        UserError: It is neither, or less than 1 MB.
-    """
-    try:
-        size = parse_limit(text).bytes
-    except UserError:
-        size = math.inf
-    if not _LEAST_LIMIT <= size < math.inf:
-        raise UserError(f"clips limit {text!r}: give a size from 1MB on, such as 500MB or 2GB")
-    return int(size)
 
 
 @dataclass(frozen=True)

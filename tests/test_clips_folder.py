@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from errors import OutputError, UserError
+from errors import OutputError
 from events import Event
-from events.clips_folder import ClipsFolder, clip_name, parse_clips_limit
+from events.clips_folder import ClipsFolder, clip_name
 
 ROOT = Path(__file__).resolve().parent.parent
 EVENT = Event("8f3a", "playing guitar", "camera", 1_700_000_000.0, 0.0, 1.0, 0.9, 0.8, False)
@@ -295,15 +295,3 @@ def test_a_folder_of_someone_else(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.count("\n") == 1 and "Permission denied" in done.stdout, done.stderr
-
-
-@pytest.mark.parametrize(("text", "size"), [("500MB", 500_000_000), ("2 gb", 2_000_000_000), ("1MB", 1_000_000)])
-def test_limits(text, size):
-    assert parse_clips_limit(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "10", "10min", "2h", "999kB", "0MB", "-1GB", "nan", "lots"])
-def test_limits_that_are_none(text):
-    with pytest.raises(UserError, match="500MB") as caught:
-        parse_clips_limit(text)
-    assert "\n" not in str(caught.value)

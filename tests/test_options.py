@@ -171,12 +171,40 @@ def test_several_sources_may_be_given_and_those_of_the_command_line_replace_the_
         ("--mqtt-sensors yoga", "--mqtt-sensors is of use with --mqtt only"),
         ("--day 2026-11-21", "--day is of use with --events-report only"),
         ("--events-report e.db --day 21.11.", "'21.11.' is not a day, such as 2026-11-21"),
-        ("--clips-limit 5min", "'5min' is not a size, such as 500MB or 2GB"),
+        ("--instance ../hall --no-control", "--instance '../hall': use up to 64 letters"),
+        (
+            "--serve ::1",
+            "argument --serve: '::1' is not an address and a port; give 127.0.0.1:8080 or the like, an IPv6",
+        ),
     ],
 )
 def test_flags_from_afar_that_make_no_sense(arguments, complaint):
     with pytest.raises(UserError, match=re.escape(complaint)):
         parse_options(arguments.split())
+
+
+@pytest.mark.parametrize(("text", "size"), [("500MB", 500_000_000), ("2 gb", 2_000_000_000), ("1MB", 1_000_000)])
+def test_limits_of_all_clips(text, size):
+    assert parse_options(["--clips-limit", text]).clips_limit == size
+
+
+@pytest.mark.parametrize("text", ["10", "10min", "2h", "1kB", "999kB", "0MB", "nan", "lots"])
+def test_limits_that_are_none(text):
+    with pytest.raises(UserError) as caught:
+        parse_options(["--clips-limit", text])
+    assert f"--clips-limit: {text!r} is not a size from 1MB on, such as 500MB or 2GB" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "flag", ["model", "labels", "source", "record", "jsonl", "snapshot", "events", "clips", "allow", "mqtt", "instance"]
+)
+def test_an_empty_text_is_no_value(config, flag):
+    """As of a variable of the shell's that isn't set."""
+    with pytest.raises(UserError, match=f"--{flag} is given an empty text; name a value, or leave it out"):
+        parse_options(["--live", f"--{flag}", ""])
+    if flag != "snapshot":
+        with pytest.raises(UserError, match=f"--{flag} is given an empty text"):
+            parse_options(["--config", config(f'{flag} = ""\n')])
 
 
 def test_off_is_a_value_of_what_may_be_left_open(config):

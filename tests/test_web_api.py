@@ -842,7 +842,7 @@ def test_addresses(text: str, expected: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "a:b", "1:2:3", "::1", "127.0.0.1:70000", "[::1", "127.0.0.1:-1"])
 def test_wrong_addresses(text: str) -> None:
-    with pytest.raises(UserError, match="--serve"):
+    with pytest.raises(UserError, match=r"127.0.0.1:8080 or the like, an IPv6 address in brackets: \[::1\]:8080"):
         parse_address(text)
 
 

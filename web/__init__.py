@@ -29,7 +29,10 @@ def parse_address(text: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(text)
     port = int(match["port"] or DEFAULT_PORT) if match else -1
     if not match or not 0 <= port <= 65535:
-        raise UserError(f"--serve {text!r} is not an address and a port; give --serve 127.0.0.1:8080")
+        raise UserError(
+            f"{text!r} is not an address and a port; give 127.0.0.1:8080 or the like, an IPv6 address in brackets: "
+            "[::1]:8080"
+        )
     return (match["address"] or match["alone"] or DEFAULT_ADDRESS).strip("[]"), port
 
 
