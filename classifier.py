@@ -319,14 +319,19 @@ def check(what: str, good: bool, value: object, wanted: str) -> None:
 
 def _candidates(labels: list[str], allow: Sequence[str] | None, deny: Sequence[str] | None) -> np.ndarray:
     """Returns the indices of the classes that both lists let through, ascending."""
-    allowed = set(range(len(labels))) if allow is None else _indices(labels, allow)
-    left = sorted(allowed - _indices(labels, deny or ()))
+    allowed = set(range(len(labels))) if allow is None else find_classes(labels, allow)
+    left = sorted(allowed - find_classes(labels, deny or ()))
     if not left:
         raise UserError("the allow and deny lists leave no class to show; allow at least one")
     return np.array(left)
 
 
-def _indices(labels: list[str], names: Sequence[str]) -> set[int]:
+def find_classes(labels: Sequence[str], names: Sequence[str]) -> set[int]:
+    """Returns the indices of the classes that have one of the names, regardless of case.
+
+    Raises:
+        UserError: A name is unknown; the line says which one is like it.
+    """
     places: dict[str, set[int]] = {}
     for index, label in enumerate(labels):
         places.setdefault(label.strip().casefold(), set()).add(index)

@@ -6,15 +6,18 @@ import contextlib
 import sys
 from argparse import Namespace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence
 
-from errors import OutputError
+import models
+from classifier import find_classes
+from errors import OutputError, UserError
 from events import Event, EventSink
 from events.rules import Rules, rules_for
+from model_metadata import labels_of
 from remote.instance import Instance
 from sinks import Sink
 from timeline.colours import Looks
-from utils import say
+from utils import read_labels, say
 
 if TYPE_CHECKING:
     from classifier import Classifier
@@ -41,6 +44,7 @@ class Services:
     def __init__(self, options: Namespace | None = None, instance: Instance | None = None) -> None:
         self.ended = 0
         self.looks = Looks()
+        self._sensors: list[str] = []  # labels that MQTT has a sensor of
         self._clips: Any = None
         self._sinks: list[EventSink] = []
         self._remotes: list[Any] = []  # they give each source a sink of its own, and take events
@@ -71,8 +75,9 @@ class Services:
         """Returns when an action counts as an event; None if nobody wants to know.
 
         Raises:
-            UserError: See rules_for.
+            UserError: See rules_for; or the model lacks a label of --mqtt-sensors.
         """
+        _find_sensors(classifier.labels, self._sensors)
         rules = rules_for(options, classifier)
         return rules if self._clips is not None or self._sinks or self._remotes or options.timeline else None
 
@@ -117,8 +122,11 @@ class Services:
         if options.mqtt is not None:
             from remote.mqtt import Mqtt
 
-            sensors = options.mqtt_sensors or ()
-            mqtt = Mqtt(options.mqtt, instance, ca=options.mqtt_ca, sensors=sensors, snapshots=options.snapshots)
+            if options.mqtt_sensors:
+                found = labels_of(models.find_model(options.model), options.labels)
+                labels = found if isinstance(found, list) else read_labels(found)
+                self._sensors = _find_sensors(labels, options.mqtt_sensors)
+            mqtt = Mqtt(options.mqtt, instance, ca=options.mqtt_ca, sensors=self._sensors, snapshots=options.snapshots)
             self._remotes.append(stack.enter_context(contextlib.closing(mqtt)))
         if options.serve is not None:
             server = stack.enter_context(contextlib.closing(self._serve(options, instance)))
@@ -155,3 +163,11 @@ class Services:
                 if self._clips is None and not self._sinks and not self._remotes and timeline is None:
                     raise  # nobody is left to find events for
                 say(f"classify.py: {error}")
+
+
+def _find_sensors(labels: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Returns those names of labels as the model spells them."""
+    try:
+        return list(dict.fromkeys(labels[index] for index in sorted(find_classes(labels, names))))
+    except UserError as error:
+        raise UserError(f"--mqtt-sensors: {error}") from None

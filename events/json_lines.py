@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from datetime import datetime, timezone
+from typing import Any
 
 from events import Event
 from sinks.jsonl import open_lines, write_line
@@ -31,25 +32,29 @@ class JsonLinesEvents:
             ReaderGone: Nobody reads the pipe any more.
             OutputError: The disk is full or broken.
         """
-        record = {
-            "event": "began" if event.ongoing else "ended",
-            "id": event.id,
-            "label": event.label,
-            "source": event.source,
-            "start": utc(event.start),
-            "end": None if event.ongoing else utc(event.end),
-            "duration": round(event.duration, 3),
-            "position": round(event.position, 3),
-            "peak": round(event.peak, 6),
-            "mean": round(event.mean, 6),
-            "clip": event.clip,
-        }
-        write_line(self._stream, json.dumps(record, ensure_ascii=False, allow_nan=False), self._name)
+        write_line(self._stream, json.dumps(record(event), ensure_ascii=False, allow_nan=False), self._name)
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
         with contextlib.suppress(OSError):  # a line that event() has reported as lost
             self._stream.close()
+
+
+def record(event: Event) -> dict[str, Any]:
+    """Returns an event, ready for JSON, as it is told to everybody outside."""
+    return {
+        "event": "began" if event.ongoing else "ended",
+        "id": event.id,
+        "label": event.label,
+        "source": event.source,
+        "start": utc(event.start),
+        "end": None if event.ongoing else utc(event.end),
+        "duration": round(event.duration, 3),
+        "position": round(event.position, 3),
+        "peak": round(event.peak, 6),
+        "mean": round(event.mean, 6),
+        "clip": event.clip,
+    }
 
 
 def utc(epoch: float) -> str:

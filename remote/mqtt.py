@@ -11,7 +11,6 @@ import math
 import os
 import time
 from concurrent.futures import Future
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Callable, Sequence
 
@@ -20,6 +19,7 @@ import numpy as np
 from credentials import public_text
 from errors import UserError
 from events import Event
+from events.json_lines import record, utc
 from remote.home_assistant import BIRTH, DISCOVERY, entities, label_topic, node_id, slug
 from remote.instance import Instance
 from remote.mqtt_address import parse_url
@@ -101,11 +101,11 @@ class Mqtt:
 
     def event(self, event: Event) -> None:
         """Takes an event that has begun or ended; see EventSink."""
-        self._link.send(self._topic("events"), _json(_event(event)))
-        if event.label in self._sensors:
-            lasting = self._sensors[event.label]
-            (lasting.add if event.ongoing else lasting.discard)(event.id)
-            self._link.show(label_topic(self._base, event.label), "ON" if lasting else "OFF")
+        self._link.send(self._topic("events"), _json(record(event)))
+        for label, lasting in self._sensors.items():
+            if label.casefold() == event.label.casefold():  # another model may spell it in another way
+                (lasting.add if event.ongoing else lasting.discard)(event.id)
+                self._link.show(label_topic(self._base, label), "ON" if lasting else "OFF")
 
     def finish(self) -> None:
         """Begins to say goodbye; may be called twice."""
@@ -257,28 +257,7 @@ class SourceSink:
 
 def _state(source: str, top: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     best = top[0] if top else {"label": None, "probability": None}
-    return {"time": _time(time.time()), "source": source, **best, "top": list(top)}
-
-
-def _event(event: Event) -> dict[str, Any]:
-    """Returns an event as events/json_lines.py writes it."""
-    return {
-        "event": "began" if event.ongoing else "ended",
-        "id": event.id,
-        "label": event.label,
-        "source": event.source,
-        "start": _time(event.start),
-        "end": None if event.ongoing else _time(event.end),
-        "duration": _number(event.duration, 3),
-        "position": _number(event.position, 3),
-        "peak": _number(event.peak, 6),
-        "mean": _number(event.mean, 6),
-        "clip": event.clip,
-    }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"time": utc(time.time()), "source": source, **best, "top": list(top)}
 
 
 def _number(value: float, digits: int) -> float | None:

@@ -14,6 +14,7 @@ import urllib.request
 import demo_program
 import http_camera
 import pytest
+from conftest import DATA
 from live_program import running
 
 pytest.importorskip("starlette", reason="needs requirements-remote.txt")
@@ -49,7 +50,7 @@ def program(tmp_path):
     (tmp_path / "broker").mkdir()
     broker = Broker(tmp_path / "broker")
     broker.start()
-    flags = ("--serve", "127.0.0.1:0", "--mqtt", f"{broker.url}/house", "--mqtt-sensors", "squatting")
+    flags = ("--serve", "127.0.0.1:0", "--mqtt", f"{broker.url}/house", "--mqtt-sensors", "Squatting")
     with running(tmp_path, *flags, "--clips", "clips", "--events", "events.db") as program:
         program.broker = broker
         yield program
@@ -82,6 +83,23 @@ def test_what_is_changed_in_one_way_is_seen_in_the_others(program):
         program.wait_for(lambda: event["id"] in web.ask("/api/events").decode())
         assert web.ask("/api/picture.jpg")[:2] == b"\xff\xd8"
         assert b"movinet_steps_total" in web.ask("/metrics")
+    finally:
+        heard.close()
+
+
+def test_a_sensor_is_a_label_of_the_model_that_runs(program, tmp_path):
+    heard = Listener(program.broker, "house/#", "homeassistant/#")
+    try:
+        heard.wait("house/test/label/squatting")  # as the model spells it
+        status, _, errors = program.live("--model", DATA / "tiny.tflite")
+        assert status == 2 and errors.startswith("classify.py: --mqtt-sensors: unknown class 'squatting'; did you mean")
+
+        (tmp_path / "other").mkdir()
+        flags = ("--source", "demo", "--display", "none", "--mqtt", f"{program.broker.url}/other", "--mqtt-sensors")
+        other = demo_program.start(*flags, "squatting", "wavin", folder=tmp_path / "other")
+        status, _, errors = demo_program.finish(other)
+        assert status == 2 and errors == "classify.py: --mqtt-sensors: unknown class 'wavin'; did you mean 'waving'?\n"
+        assert not [message for message in heard.messages if "other/" in message.topic + message.text]
     finally:
         heard.close()
 

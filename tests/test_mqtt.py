@@ -255,10 +255,10 @@ def test_a_chosen_label_is_on_while_an_event_of_any_source_lasts(broker, program
     topic = "movinet-pi/label/tai-chi"
     with told(broker, program, sensors=["tai chi"]) as mqtt, hearing(broker) as listener:
         assert listener.wait(topic) == "OFF"
-        mqtt.event(event(1, "tai chi", ongoing=True))
+        mqtt.event(event(1, "Tai Chi", ongoing=True))
         until(lambda: listener.last(topic) == "ON")
         mqtt.event(event(2, "tai chi", ongoing=True))
-        mqtt.event(event(1, "tai chi"))
+        mqtt.event(event(1, "Tai Chi"))
         mqtt.event(event(3, "yoga"))
         until(lambda: len(ids(listener)) == 3)
         assert listener.last(topic) == "ON"
