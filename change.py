@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Callable
 from classifier import Classifier
 from errors import OutputError, PackageError
 from events.rules import Rules
-from languages import choose_language, translated, untranslated
+from languages import shown_names
 from lettering import Lettering, open_lettering
 from sinks import Sink
 from stream import Stream
@@ -65,11 +64,8 @@ def close_anyway(close: Callable[[], None]) -> None:
 
 def prepare_names(change: Change, labels: Path) -> None:
     """Finds the translations of the class names, and what draws them; says what is missing for that."""
-    flag, names = change.options.lang, change.classifiers[0].labels
-    lang = choose_language(None if flag == "auto" else flag, os.environ)
-    change.translations = translated(labels, names, lang)
-    if change.translations is None and lang != "en":
-        say(untranslated(labels, names, lang))
+    names = change.classifiers[0].labels
+    lang, change.translations = shown_names(change.options.lang, labels, names)
     try:
         change.lettering = open_lettering(lang, change.translations or names)
     except PackageError as error:

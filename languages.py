@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from pathlib import Path
 from typing import Mapping, Sequence
 
 from errors import ModelError, UserError
-from utils import read_labels
+from utils import read_labels, say
 
 LANGUAGES = ("en", "ko", "ja", "es")
 NAMES = {"en": "English", "ko": "Korean", "ja": "Japanese", "es": "Spanish"}
@@ -55,6 +56,24 @@ def translated(labels_file: Path, names: Sequence[str], lang: str) -> list[str] 
     except ModelError:
         return None
     return found if len(found) == len(names) else None
+
+
+def shown_names(flag: str, labels_file: Path, names: Sequence[str]) -> tuple[str, list[str] | None]:
+    """Returns the language in which names are shown, and the names in it; says so where there are none.
+
+    Args:
+        flag: What --lang says: "auto" to go by the environment.
+        labels_file: See translated().
+        names: Likewise.
+
+    Raises:
+        UserError: The flag names none of LANGUAGES.
+    """
+    lang = choose_language(None if flag == "auto" else flag, os.environ)
+    found = translated(labels_file, names, lang)
+    if found is None and lang != "en":
+        say(untranslated(labels_file, names, lang))
+    return lang, found
 
 
 def untranslated(labels_file: Path, names: Sequence[str], lang: str) -> str:

@@ -113,6 +113,8 @@ class Session:
     def commit(self, change: Change) -> None:
         """Puts a change into force, between two frames."""
         before, self.options, self.fps = self.options, change.options, change.fps
+        for classifier in change.classifiers:  # before any of them makes a step
+            classifier.translations = change.translations
         if change.recorder is not None:
             for sink in self.sinks:
                 close_anyway(sink.close)
@@ -287,7 +289,7 @@ class Session:
         classifier.memory = None if frames is None else classifier.bounded_memory(frames)
         view.mirror = options.mirror
         view.truth = truth_of(source, classifier)
-        classifier.translations, view.lettering = change.translations, change.lettering
+        view.lettering = change.lettering
         if change.lettering is None:
             view.names = Names()
         else:

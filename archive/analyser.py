@@ -66,6 +66,7 @@ class Settings:
         labels: Absolute path of its labels, or their names.
         memory: Frames that the model remembers; None for all.
         fps: Frames a second that the model is to see.
+        translations: The class names as lines of JSON are to show them, too; None for English alone.
     """
 
     options: Namespace
@@ -73,6 +74,7 @@ class Settings:
     labels: str | list[str]
     memory: int | None
     fps: float
+    translations: list[str] | None = None
 
     def open(self) -> Analyser:
         """Loads the model.
@@ -100,6 +102,7 @@ class Analyser:
         self._settings = settings
         options = settings.options
         self.classifier = load_classifier(Path(settings.model), settings.labels, settings.memory, options)
+        self.classifier.translations = settings.translations
         self._rules = rules_for(options, self.classifier)
 
     def __call__(self, file: File) -> Analysis:
@@ -130,12 +133,13 @@ class Analyser:
             pace = open_pace(settings.fps, source, classifier, 1, Cooling(), options)
             for frame in _frames(source, options):
                 timestamp, frames = frame.timestamp, frames + 1
-                if pace.due(frame):
-                    prediction = classifier.step(frame.image, timestamp)
-                    steps += 1
-                    events += detector.step(prediction)
-                    for sink in sinks:
-                        sink.write(frame.image, timestamp, [prediction])
+                prediction = classifier.step(frame.image, timestamp) if pace.due(frame) else None
+                if prediction is None:  # a clip model's clip isn't full yet
+                    continue
+                steps += 1
+                events += detector.step(prediction)
+                for sink in sinks:
+                    sink.write(frame.image, timestamp, [prediction])
             for sink in sinks:
                 sink.close()
             lines = written.read_text("utf-8") if sinks else ""

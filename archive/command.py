@@ -18,6 +18,7 @@ from archive.patterns import File, expand
 from archive.pool import Pool
 from archive.progress import Progress
 from errors import SourceError, UserError
+from languages import shown_names
 from model_metadata import labels_of
 from signals import Signals
 from utils import read_labels, say
@@ -27,7 +28,7 @@ _WORKER_BYTES = 200_000_000  # of memory: 113 MB were measured with small videos
 # What decides the results, besides the model and its labels: a file that was analysed with others is done again.
 _DECISIVE = """
     precision compile memory sample_fps idle fit rotate duration max_frames threshold top_k allow deny event_on
-    event_off event_min event_gap event_rules stride window layout mean scale
+    event_off event_min event_gap event_rules stride clip_length clip_size layout mean scale
 """.split()
 _UNFIT = ("record", "clips", "serve", "mqtt", "loop", "live")  # what needs one source, or somebody who looks
 
@@ -148,13 +149,16 @@ def _prepare(options: Namespace) -> tuple[Settings, str]:
     if options.cluster is not None and options.precision == "auto":
         values["precision"] = "float"  # not what each machine finds the faster one
     given = labels if isinstance(labels, list) else str(labels.resolve())
-    settings = Settings(Namespace(**values), str(model.resolve()), given, memory, fps)
+    shown = None
+    if options.jsonl is not None:
+        shown = shown_names(options.lang, labels if isinstance(labels, Path) else model.with_suffix(".txt"), names)[1]
+    settings = Settings(Namespace(**values), str(model.resolve()), given, memory, fps, shown)
     classifier = settings.open().classifier
     say(f"model: {model.name} on {classifier.runtime}, {fps:g} frames a second")
     for note in classifier.notes:
         say(f"model: {note}")
     classifier.close()
-    decisive = {name: values.get(name) for name in _DECISIVE if values.get(name) is not None}
+    decisive = {name: values[name] for name in _DECISIVE if values[name] is not None}
     what = [hashlib.sha256(model.read_bytes()).hexdigest(), names, decisive]
     return settings, hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

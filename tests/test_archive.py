@@ -12,7 +12,7 @@ import time
 import pytest
 from archive_files import BLUE, GREEN, LIMIT, MODEL, RED, done, events, query, run, start, states, write_video
 from archive_program import read_options
-from conftest import ROOT
+from conftest import DATA, ROOT
 
 import archive
 from errors import SourceError, UserError
@@ -22,6 +22,9 @@ CLIPS = {
     "yard/cam.avi": [(GREEN, 120)],
     "yard/late.avi": [(BLUE, 60), (RED, 150)],
 }
+
+
+CLIP_MODEL = ("--model", DATA / "clip.tflite", "--labels", DATA / "clip.txt", "--stride", 4)
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +64,18 @@ def lines(text):
 # What it finds
 
 
-def test_one_job_and_two_find_what_a_run_of_each_file_finds(videos, tmp_path):
+@pytest.mark.parametrize("model", [MODEL, CLIP_MODEL], ids=["streaming", "clips"])
+def test_one_job_and_two_find_what_a_run_of_each_file_finds(videos, tmp_path, model):
+    names = model[3].read_text().split()
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    (tmp_path / "labels.ko.txt").write_text("\n".join(f"ko {name}" for name in names))
+    common = (*model, "--labels", "labels.txt", "--lang", "ko", "--event-on", 0.4)
     for jobs in (1, 2):
-        flags = ("--jobs", jobs, "--events", f"{jobs}.db", "--jsonl", f"{jobs}.jsonl")
+        flags = (*common, "--jobs", jobs, "--events", f"{jobs}.db", "--jsonl", f"{jobs}.jsonl")
         status, _, errors = run(tmp_path, "--source", f"{videos}/**/*.avi", *flags)
         assert status == 0, errors
     for number, name in enumerate(CLIPS):
-        command = [sys.executable, ROOT / "classify.py", *MODEL, "--source", videos / name, "--display", "none"]
+        command = [sys.executable, ROOT / "classify.py", *common, "--source", videos / name, "--display", "none"]
         command += ["--no-control", "--events", f"plain {number}.db", "--jsonl", f"plain {number}.jsonl"]
         subprocess.run([str(part) for part in command], cwd=tmp_path, check=True, capture_output=True, timeout=LIMIT)
 
@@ -83,6 +91,7 @@ def test_one_job_and_two_find_what_a_run_of_each_file_finds(videos, tmp_path):
         for jobs in (1, 2):
             own = [line for line in lines((tmp_path / f"{jobs}.jsonl").read_text()) if line["source"] == name]
             assert own == [{**line, "source": name} for line in plain]
+            assert {top["shown"] for line in own for top in line["top"]} <= {f"ko {label}" for label in names}
 
 
 def test_a_row_a_file_says_what_was_done(videos, tmp_path):
@@ -194,6 +203,17 @@ def test_what_is_done_is_not_done_again(own_videos, tmp_path):
 
     assert (query(tmp_path / "a.db", "SELECT * FROM files ORDER BY id"), events(tmp_path / "a.db")) == before
     assert "3 of 3 files done (3 of them before)" in errors
+
+
+def test_another_form_of_the_clip_is_another_setting(videos, tmp_path):
+    model = ("--model", DATA / "clip_open.onnx", "--labels", DATA / "clip.txt", "--clip-length", 8)
+    flags = (*model, "--source", videos, "--jobs", 1, "--events", "a.db", "--clip-size")
+    run(tmp_path, *flags, 12)
+
+    again, other = run(tmp_path, *flags, 12), run(tmp_path, *flags, 11)
+
+    assert "(3 of them before)" in again[2]
+    assert "3 of 3 files done; now" in other[2], other[2]
 
 
 @pytest.mark.parametrize("change", ["a file", "a setting"])
