@@ -26,7 +26,6 @@ from evaluation.clips import find_clips
 from evaluation.contestants import open_contestants
 from evaluation.jobs import default_jobs
 from evaluation.left_out import choose_clips
-from evaluation.progress import Progress
 from evaluation.results import write_json
 from evaluation.running import Outcome, Runner, run_all
 from evaluation.scores import score
@@ -35,6 +34,7 @@ from evaluation.table import table
 from flags import Formatter, Number, Parser
 from options import build_parser
 from plotting import import_figure
+from progress import Progress
 from signals import Signals
 from utils import say
 
@@ -152,7 +152,7 @@ def _evaluate(options: Namespace) -> None:
     streams = plan_streams(chosen, options.seed, STREAM_CLIPS if options.stream else 1)
     jobs = min(options.jobs or default_jobs(len(contestants)), len(streams))
     runners = [Runner(contestants, options.stream) for _ in range(jobs)]
-    with Progress(len(chosen)) as progress:
+    with Progress("evaluation", len(chosen)) as progress:
         outcomes = run_all(runners, streams, partial(_tell, progress))
     _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
@@ -169,7 +169,7 @@ def _evaluate(options: Namespace) -> None:
 
 def _tell(progress: Progress, outcome: Outcome) -> None:
     if outcome.problem is not None:
-        progress.say(f"left out: {outcome.clip.name}: {outcome.problem}")
+        progress.tell(f"left out: {outcome.clip.name}: {outcome.problem}")
     progress.advance()
 
 

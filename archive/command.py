@@ -9,17 +9,17 @@ import os
 import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 import models
 from archive.analyser import Analysis, Settings
 from archive.outputs import Outputs, databases_of
 from archive.patterns import File, expand
 from archive.pool import Pool
-from archive.progress import Progress
 from errors import SourceError, UserError
 from languages import shown_names
 from model_metadata import labels_of
+from progress import Progress
 from signals import Signals
 from utils import read_labels, say
 
@@ -84,21 +84,24 @@ class _Archive:
         """Has what is left analysed, and writes it."""
         if self._before:
             say(f"archive: {self._before} of {self._all} files are done already")
-        with Progress(len(self._left), sum(file.size for file in self._left)) as progress:
-            for name, reason in self._problems:
-                self._skip(progress, name, reason)
-            if not self._left:
-                return
-            with _open_workers(options, settings, len(self._left)) as workers:
-                for file, outcome in workers.run(self._left, signals.stop, progress.show):
-                    self._outputs.write(file, outcome)
-                    if isinstance(outcome, Analysis):
-                        self.done += 1
-                        self._events += len(outcome.events)
-                        self._seconds += outcome.seconds
-                    else:
-                        self._skip(progress, file.name, outcome.replace(file.path, file.name))
-                    progress.advance(file.size)
+        for name, reason in self._problems:
+            self._skip(say, name, reason)
+        if not self._left:
+            return
+        size = sum(file.size for file in self._left)
+        with (
+            _open_workers(options, settings, len(self._left)) as workers,
+            Progress("archive", len(self._left), "files", size) as progress,
+        ):
+            for file, outcome in workers.run(self._left, signals.stop, progress.show):
+                self._outputs.write(file, outcome)
+                if isinstance(outcome, Analysis):
+                    self.done += 1
+                    self._events += len(outcome.events)
+                    self._seconds += outcome.seconds
+                else:
+                    self._skip(progress.tell, file.name, outcome.replace(file.path, file.name))
+                progress.advance(file.size)
 
     def summarize(self, stopped: bool) -> None:
         """Says what was done, and after a signal how to go on."""
@@ -112,10 +115,10 @@ class _Archive:
         new = f"; now {self._events} events in {_span(self._seconds)} of video, in {_span(took)}" if self._left else ""
         say(f"archive: {self.done} of {self._all} files done{before}{unreadable}{new}")
 
-    def _skip(self, progress: Progress, name: str, reason: str) -> None:
+    def _skip(self, tell: Callable[[str], None], name: str, reason: str) -> None:
         self._unreadable += 1
         reason = reason if reason.startswith(name) else f"{name}: {reason}"
-        progress.tell(f"skipped: {_printable(reason)}")
+        tell(f"skipped: {_printable(reason)}")
 
 
 def _check(options: Namespace) -> None:

@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING, Callable, Iterable, Sequence
 import numpy as np
 
 from errors import SourceError, UserError
+from progress import track
 from sources import Frame
 from sources.sampler import Sampler
 from teaching.augment import View, make_views, may_mirror
 from teaching.clips import Clip, DataSet, hash_clip, one_line, read_clip
 from teaching.feature_cache import FeatureCache, Rows
-from teaching.progress import track
 from utils import fit_frame
 
 if TYPE_CHECKING:

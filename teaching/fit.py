@@ -28,10 +28,10 @@ from typing import Callable, Iterable, Sequence
 import numpy as np
 
 from errors import UserError
+from progress import track
 from teaching.calibrate import choose_offset, choose_temperature, log_sum, reliability, softmax_rows
 from teaching.features import Samples
 from teaching.folds import ALWAYS_LEARNT, deal
-from teaching.progress import track
 from teaching.regression import STRENGTHS, Affine, fit_beside, fit_strengths, row_weights
 from teaching.report import Calibration, Kept, Report, Unknown, Wrong
 from teaching.unknown import LEAST, apply_unknown, choose_threshold, find_background

@@ -31,7 +31,7 @@ def write_video(path, parts, size=(64, 48)):
 
 def start(folder, *flags, python=(sys.executable,)):
     """Starts the program there."""
-    command = [*python, str(ROOT / "tests" / "archive_program.py"), *map(str, (*MODEL, *flags))]
+    command = [*python, str(ROOT / "classify.py"), *map(str, (*MODEL, *flags))]
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     return subprocess.Popen(
         command, cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ import time
 
 import pytest
 from archive_files import BLUE, GREEN, LIMIT, MODEL, RED, done, events, query, run, start, states, write_video
-from archive_program import read_options
 from conftest import DATA, ROOT
+from terminal import written_on_a_terminal
 
 import archive
 from errors import SourceError, UserError
+from options import parse_options
 
 CLIPS = {
     "hall/cam.avi": [(RED, 90), (BLUE, 240)],
@@ -191,6 +193,20 @@ def test_a_name_cannot_harm_the_terminal_or_be_taken_for_something_else(own_vide
     assert {source for source, *_ in events(tmp_path / "a.db")} == {"rtsp:%41\x1b[2J\n'.avi"}
 
 
+# What is seen of it
+
+
+def test_on_a_terminal_every_line_stands_by_itself(videos, tmp_path):
+    pytest.importorskip("tqdm", reason="tqdm isn't installed")
+    command = [sys.executable, ROOT / "classify.py", *MODEL, "--source", videos, "--jobs", 1, "--events", "a.db"]
+
+    lines = written_on_a_terminal(command, 80, cwd=tmp_path)
+
+    assert "archive: 3 files, 1 at a time" in lines
+    assert re.fullmatch(r"archive: 3 of 3 files 100%\|█+\| \d\d:\d\d, 00:00 left", lines[-2]), lines
+    assert lines[-1].startswith("archive: 3 of 3 files done; now ")
+
+
 # Going on
 
 
@@ -271,7 +287,7 @@ def test_a_users_mistake_is_one_line_and_a_status(videos, signals, tmp_path, mon
     sources = [] if "--source" in flags else ["--source", str(videos)]
 
     with pytest.raises(UserError, match=r"^[^\n]+$") as error:
-        archive.run(read_options([*map(str, MODEL), *sources, *flags]))
+        archive.run(parse_options([*map(str, MODEL), *sources, *flags]))
 
     assert error.value.status == status
     assert word in str(error.value)
@@ -288,7 +304,7 @@ def test_a_file_that_is_no_database_of_events_is_left_as_it_is(videos, tmp_path)
 
 def test_a_pattern_of_several_files_or_a_flag_makes_it_an_archive(videos):
     def is_archive(*flags):
-        return archive.is_archive(read_options([str(flag) for flag in flags]))
+        return archive.is_archive(parse_options([str(flag) for flag in flags]))
 
     assert is_archive("--source", f"{videos}/yard/*.avi")
     assert is_archive("--source", videos / "yard/cam.avi", "--jobs", 1)

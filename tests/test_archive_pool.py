@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 import threading
@@ -17,7 +15,6 @@ from conftest import ROOT
 from archive.analyser import Analysis
 from archive.patterns import File
 from archive.pool import Pool
-from archive.progress import Progress
 from errors import ModelError, UserError
 
 
@@ -117,50 +114,3 @@ def wait_for(condition):
             return value
         time.sleep(0.05)
     raise AssertionError("it didn't happen")
-
-
-def test_without_a_terminal_a_line_tells_now_and_then_how_long_it_takes(capsys):
-    with Progress(3, 3000, period=0) as progress:
-        time.sleep(0.3)
-        progress.advance(1000)
-        progress.tell("skipped: x.mp4")
-        progress.advance(1000)
-        progress.advance(1000)
-
-    assert capsys.readouterr().err.splitlines() == [
-        "archive: 1 of 3 files, some seconds left",
-        "skipped: x.mp4",
-        "archive: 2 of 3 files, some seconds left",
-    ]
-
-
-def test_a_short_archive_tells_nothing(capsys):
-    with Progress(2, 2000) as progress:
-        progress.advance(1000)
-        progress.advance(1000)
-
-    assert capsys.readouterr().err == ""
-
-
-def test_on_a_terminal_there_is_a_bar_and_lines_stand_above_it():
-    pytest.importorskip("tqdm", reason="tqdm draws the bar, and isn't installed")
-    ours, theirs = pty.openpty()
-    code = (
-        "from archive.progress import Progress; import time\n"
-        "with Progress(4, 4000) as progress:\n"
-        "    time.sleep(0.2); progress.advance(1000); progress.tell('skipped: x.mp4'); progress.advance(1000)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=theirs, check=True, timeout=60)
-    os.close(theirs)
-    shown = b""
-    try:
-        while True:
-            shown += os.read(ours, 65536)
-    except OSError:  # the other end is closed
-        os.close(ours)
-
-    lines = [line.rpartition("\r")[2].strip() for line in shown.decode().replace("\r\n", "\n").splitlines()]
-    assert "skipped: x.mp4" in lines
-    last = next(line for line in reversed(lines) if line)
-    assert last.startswith("archive: 2 of 4 files  50%|")
-    assert last.endswith("left")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from errors import SourceError
 from evaluation.clips import Clip, find_clips, match
-from evaluation.progress import Progress
 from evaluation.running import Answers, Contestant, Outcome
 from evaluation.scores import frames_until, score
 from evaluation.shares import Share
@@ -162,14 +161,3 @@ def test_the_table_is_aligned_and_lists_the_hardest_of_many_labels():
     assert section[-1].startswith("... and 11 labels")
     assert section[1].index("0.0 %") == section[3].index("0.0 %") + 4  # four letters of two columns each
     assert "taken for label 00   1 of 1" in text.partition("most often confused")[2]
-
-
-def test_without_a_terminal_a_line_tells_the_progress(capsys):
-    with Progress(3, period=0) as progress:
-        progress.advance()
-        progress.say("left out: x.mp4")
-        progress.advance()
-        progress.advance()
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["1 of 3 clips", "left out: x.mp4", "2 of 3 clips"]
-    assert lines[0].endswith(" left")

@@ -29,9 +29,9 @@ import numpy as np
 
 from errors import UserError
 from flags import Formatter, Parser
+from progress import track
 from signals import Signals
 from sources.play import ACTIONS, Play
-from teaching.progress import track
 from training.clips import FPS, HELD_OUT, MEMORY, ages_of
 from utils import say, write_whole
 from video_classifier import VideoClassifier
