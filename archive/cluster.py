@@ -14,7 +14,9 @@ import pickle
 import queue
 import re
 import threading
+import time
 from concurrent.futures import CancelledError
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -22,11 +24,13 @@ from archive.analyser import Analysis, Job
 from archive.patterns import File
 from archive.pool import Outcome, attempt
 from errors import OutputError, PackageError, UserError
+from opening import wait_for
 from utils import say
 
 _AHEAD = 512  # files that are given to the scheduler at once: as many workers are kept busy
 _POLL = 0.1  # seconds between two looks at whether to stop
 _CONNECT = 10.0  # seconds for the scheduler to answer
+_STRANGER = "something else does"
 _ADDRESS = re.compile(r"(tcp|tls)://([\w.-]+|\[[\w:.%]+\]):\d{1,5}")
 _REPOSITORY = Path(__file__).resolve().parent.parent
 # What a worker is given is made of Python's own types: one that doesn't find this repository would else die of it,
@@ -41,13 +45,14 @@ class Cluster:
     Args:
         address: Of the scheduler: tcp://host:8786.
         job: What the workers are to do.
+        stop: Ends the wait for the scheduler.
 
     Raises:
         PackageError: dask.distributed isn't installed here.
-        UserError: No scheduler answers.
+        UserError: It is no address.
     """
 
-    def __init__(self, address: str, job: Job) -> None:
+    def __init__(self, address: str, job: Job, stop: threading.Event) -> None:
         try:
             import distributed
         except ImportError as error:
@@ -60,21 +65,39 @@ class Cluster:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = address
         self._job = job
+        self._stop = stop
         self._killed = distributed.scheduler.KilledWorker
-        try:
-            self._client: Any = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
-        except (OSError, ValueError, asyncio.TimeoutError) as error:
-            reason = str(error).split("\n")[0]
-            raise UserError(
-                f"--cluster {address}: no scheduler answers ({reason}); start one: dask scheduler"
-            ) from None
+        self._open = partial(distributed.Client, address, timeout=_CONNECT, set_as_default=False)
+        self._client: Any = None
 
     def __enter__(self) -> Cluster:
-        if not self._client.nthreads():
-            say(f"cluster: no worker yet; waiting for: dask worker {self._address}")
+        """Connects.
+
+        Raises:
+            UserError: No scheduler answers.
+        """
+        end = time.monotonic() + _CONNECT + 1
+
+        def check() -> None:
+            if self._stop.is_set() or time.monotonic() > end:
+                raise TimeoutError(_STRANGER)
+
+        try:
+            # In a thread of its own: what isn't a scheduler may keep it for ever, whatever its time limit.
+            self._client = wait_for(self._open, check)
+            if not self._client.nthreads():
+                say(f"cluster: no worker yet; waiting for: dask worker {self._address}")
+        except Exception as error:  # what a stranger's answer can be taken for: numbers too large, no memory, ...
+            if not self._stop.is_set():
+                known = isinstance(error, (OSError, ValueError, asyncio.TimeoutError))
+                reason = str(error).split("\n")[0] if known else _STRANGER
+                problem = f"no scheduler answers ({reason}); start one: dask scheduler"
+                raise UserError(f"--cluster {self._address}: {problem}") from None
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._client is None:
+            return
         with contextlib.suppress(OSError, RuntimeError, asyncio.TimeoutError):  # the scheduler may be gone
             self._client.close(timeout=1)
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -90,7 +91,7 @@ class _Archive:
             return
         size = sum(file.size for file in self._left)
         with (
-            _open_workers(options, settings, len(self._left)) as workers,
+            _open_workers(options, settings, len(self._left), signals.stop) as workers,
             Progress("archive", len(self._left), "files", size) as progress,
         ):
             for file, outcome in workers.run(self._left, signals.stop, progress.show):
@@ -166,11 +167,13 @@ def _prepare(options: Namespace) -> tuple[Settings, str]:
     return settings, hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _open_workers(options: Namespace, settings: Settings, files: int) -> contextlib.AbstractContextManager:
+def _open_workers(
+    options: Namespace, settings: Settings, files: int, stop: threading.Event
+) -> contextlib.AbstractContextManager:
     if options.cluster is not None:
         from archive.cluster import Cluster
 
-        return Cluster(options.cluster, settings)
+        return Cluster(options.cluster, settings, stop)
     jobs = min(files, _jobs_here() if options.jobs in (None, "auto") else options.jobs)
     say(f"archive: {files} file{'s' * (files > 1)}, {jobs} at a time")
     return Pool(settings, jobs)

@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -63,6 +65,53 @@ def cluster(tmp_path):
             return launch("worker", environment if knows else without, address, *flags)
 
         yield address, scheduler, worker
+
+
+@pytest.fixture
+def stranger():
+    """A server of something else: gives what it is to answer to who says anything, and then keeps the line open."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        answers = [b""]
+
+        def serve():
+            with contextlib.suppress(OSError):  # closed
+                while True:
+                    connection = stack.enter_context(server.accept()[0])
+                    connection.recv(1)
+                    connection.sendall(answers[0])
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}", answers
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n", b"\x01" + bytes(7) + b"\xff" * 6 + bytes(2)]
+)
+def test_a_server_that_is_no_scheduler_is_told_of(stranger, folder, tmp_path, answer):
+    address, answers = stranger
+    answers[0] = answer
+
+    status, _, errors = run(tmp_path, "--source", folder / "videos", "--cluster", address, "--events", "a.db")
+
+    assert status == 2, errors
+    assert "no scheduler answers (something else does); start one: dask scheduler" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_a_signal_ends_the_wait_for_a_server_that_is_no_scheduler(stranger, folder, tmp_path):
+    with start(tmp_path, "--source", folder / "videos", "--cluster", stranger[0], "--events", "a.db") as program:
+        while "model: " not in program.stderr.readline():
+            assert program.poll() is None
+        time.sleep(2)  # it connects now
+        program.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        errors = program.stderr.read()
+        assert program.wait(LIMIT) == 130
+    assert time.monotonic() - begun < 5
+    assert "stopped: 0 of 19 files are done" in errors
+    assert "Traceback" not in errors
 
 
 def test_of_two_workers_one_is_killed_and_every_file_is_done_once(cluster, folder, tmp_path):
