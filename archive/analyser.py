@@ -20,6 +20,8 @@ from sinks.jsonl import JsonLines
 from sources import Frame, Source
 from thermal import Cooling
 
+_MISSING = 1.0, 0.02  # seconds and share of a file that may be missing without a word: files don't say it exactly
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -32,6 +34,7 @@ class Analysis:
         steps: Of the model.
         seconds: Of the file's time.
         took: Seconds of ours.
+        note: What is to be told of the file; "" for nothing.
     """
 
     events: tuple[Event, ...]
@@ -40,6 +43,7 @@ class Analysis:
     steps: int
     seconds: float
     took: float
+    note: str = ""
 
 
 class Analyse(Protocol):
@@ -146,7 +150,9 @@ class Analyser:
             seconds = timestamp + 1 / (source.fps or settings.fps)
         events += detector.finish()
         ended = tuple(dataclasses.replace(event, start=event.start - seconds) for event in events if not event.ongoing)
-        return Analysis(ended, lines, frames, steps, seconds, time.monotonic() - begun)
+        whole = options.duration is None and options.max_frames is None
+        note = _missing(file.path, seconds) if whole else ""
+        return Analysis(ended, lines, frames, steps, seconds, time.monotonic() - begun, note)
 
 
 def _frames(source: Source, options: Namespace) -> Iterator[Frame]:
@@ -162,3 +168,20 @@ def _frames(source: Source, options: Namespace) -> Iterator[Frame]:
         yield frame
         if options.max_frames is not None and frame.index + 1 >= options.max_frames:
             return
+
+
+def _missing(path: str, seconds: float) -> str:
+    """Says whether a file ended before its end: a decoder that comes upon damage, or upon no more data, just ends."""
+    length = 0.0
+    with contextlib.suppress(Exception):  # without PyAV, and of a file that says nothing sound, it isn't known
+        import av
+
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            if stream.duration is not None:
+                length = float(stream.duration * stream.time_base)
+            elif container.duration is not None:
+                length = container.duration / av.time_base
+    if length - seconds <= max(_MISSING[0], _MISSING[1] * length):
+        return ""
+    return f"its pictures end after {seconds:.1f} of {length:.1f} s; is it damaged, cut off, or sound alone?"

@@ -77,7 +77,7 @@ class _Archive:
         self._problems = problems
         self._left = [file for file in files if not is_done(file)]
         self._before = self.done = len(files) - len(self._left)
-        self._unreadable = self._events = 0
+        self._unreadable = self._incomplete = self._events = 0
         self._seconds = 0.0
         self._start = time.monotonic()
 
@@ -100,6 +100,9 @@ class _Archive:
                     self.done += 1
                     self._events += len(outcome.events)
                     self._seconds += outcome.seconds
+                    if outcome.note:
+                        self._incomplete += 1
+                        progress.tell(f"incomplete: {_printable(file.name)}: {outcome.note}")
                 else:
                     self._skip(progress.tell, file.name, outcome.replace(file.path, file.name))
                 progress.advance(file.size)
@@ -113,6 +116,7 @@ class _Archive:
         took = time.monotonic() - self._start
         before = f" ({self._before} of them before)" if self._before else ""
         unreadable = f", {self._unreadable} can't be read" if self._unreadable else ""
+        unreadable += f", {self._incomplete} incomplete" if self._incomplete else ""
         new = f"; now {self._events} events in {_span(self._seconds)} of video, in {_span(took)}" if self._left else ""
         say(f"archive: {self.done} of {self._all} files done{before}{unreadable}{new}")
 

@@ -17,7 +17,7 @@ from events.database import Database
 
 # `name` is the events' source. Of a file that is done, size and modified (nanoseconds since 1970) tell whether it is
 # still the same one, settings whether it would be analysed in the same way. `took` and `at` are seconds, of work and
-# since 1970.
+# since 1970. `error` is why a file is unreadable, or what is missing of one that is done.
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS files (
         id INTEGER PRIMARY KEY,
@@ -96,7 +96,7 @@ class ArchiveDatabase:
             OutputError: The disk is full or broken, or the program is to end.
         """
         analysis = _UNREAD if isinstance(outcome, str) else outcome
-        state, error = ("unreadable", outcome) if isinstance(outcome, str) else ("done", None)
+        state, error = ("unreadable", outcome) if isinstance(outcome, str) else ("done", outcome.note or None)
         facts = analysis.frames, analysis.steps, analysis.seconds, analysis.took, time.time(), error
         row = text(file.path), text(file.name), file.size, file.modified, self._settings, state, *facts
         events = [

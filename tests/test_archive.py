@@ -155,6 +155,26 @@ def test_what_cannot_be_read_is_a_line_each_and_a_row_and_the_others_are_done(ow
     assert found == {"empty.avi": "unreadable", "noise.avi": "unreadable", **dict.fromkeys(CLIPS, "done")}
 
 
+def test_what_ends_before_its_end_is_a_line_and_a_note_in_its_row(tmp_path):
+    for name in ("whole.mkv", "cut.mkv", "bounded.mkv"):
+        write_video(tmp_path / name, [(RED, 120), (BLUE, 120)])
+    content = (tmp_path / "cut.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) * 3 // 4])
+
+    _, _, errors = run(tmp_path, "--source", "[cw]*.mkv", "--jobs", 2, "--events", "a.db")
+    bounded = run(tmp_path, "--source", "bounded.mkv", "--jobs", 1, "--events", "b.db", "--duration", 2)
+
+    (line,) = [line for line in errors.splitlines() if line.startswith("incomplete: ")]
+    found = re.fullmatch(r"incomplete: cut.mkv: (its pictures end after ([\d.]+) of 8.0 s; is it damaged.*)", line)
+    assert found and 5 < float(found[2]) < 7, line
+    assert "2 of 2 files done, 1 incomplete; now " in errors
+    assert query(tmp_path / "a.db", "SELECT name, state, error FROM files ORDER BY name") == [
+        ("cut.mkv", "done", found[1]),
+        ("whole.mkv", "done", None),
+    ]
+    assert "incomplete" not in bounded[2]
+
+
 def test_if_none_can_be_read_the_status_says_so(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes(b"no video")
