@@ -47,13 +47,13 @@ def is_pattern(source: str) -> bool:
 
 def only_match(source: str) -> str:
     """Returns the one file that a pattern stands for; what is no pattern, or matches another number, as it is."""
-    found = _find(source) if is_pattern(source) else []
+    found = _find(source)[0] if is_pattern(source) else []
     return found[0][0] if len(found) == 1 else source
 
 
 def matches_several(sources: Sequence[str]) -> bool:
     """Says whether there is a pattern among the sources that stands for more than one file."""
-    return any(is_pattern(source) and len(_find(source)) > 1 for source in sources)
+    return any(is_pattern(source) and len(_find(source)[0]) > 1 for source in sources)
 
 
 def expand(sources: Sequence[str]) -> tuple[list[File], list[tuple[str, str]]]:
@@ -76,8 +76,9 @@ def expand(sources: Sequence[str]) -> tuple[list[File], list[tuple[str, str]]]:
     problems: list[tuple[str, str]] = []
     names: set[str] = set()
     for source in sources:
-        found = _find(source)
-        if not found:
+        found, closed = _find(source)
+        problems += closed
+        if not found and not closed:
             kind = "matches no file" if is_pattern(source) else "holds no video"
             raise SourceError(f"{source} {kind}; check the path, and quote a pattern")
         for path, name in found:
@@ -97,8 +98,8 @@ def expand(sources: Sequence[str]) -> tuple[list[File], list[tuple[str, str]]]:
     return list(files.values()), problems
 
 
-def _find(source: str) -> list[tuple[str, str]]:
-    """Returns the paths that a source stands for, with their names below its root, sorted.
+def _find(source: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Returns the paths that a source stands for, with their names below its root, sorted; and what can't be entered.
 
     Raises:
         SourceError: It is no file or folder.
@@ -112,16 +113,19 @@ def _find(source: str) -> list[tuple[str, str]]:
     if not is_pattern(source):
         if not os.path.lexists(path):
             raise SourceError(f"{source}: No such file or directory; check the path")
-        return [(path, os.path.basename(path))]
+        return [(path, os.path.basename(path))], []
     parts = path.split("/")
     first = next(place for place, part in enumerate(parts) if _MAGIC.search(part))
     root = "/".join(parts[:first]) or ("/" if first else ".")
     return _walk(root, tuple(part for part in parts[first:] if part not in ("", ".")))
 
 
-def _walk(root: str, pattern: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Returns what lies below a folder and matches the parts of a pattern. Not recursive: folders can lie deep."""
-    found = {}
+def _walk(root: str, pattern: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Returns what lies below a folder and matches the parts of a pattern, and the folders that can't be entered.
+
+    Not recursive: folders can lie deep.
+    """
+    found, closed = {}, {}
     seen = set()
     left = [(root, "", pattern)]
     while left:
@@ -134,14 +138,17 @@ def _walk(root: str, pattern: tuple[str, ...]) -> list[tuple[str, str]]:
             status = os.stat(path)
             key = status.st_dev, status.st_ino, parts
             entries = sorted(os.listdir(path), reverse=True) if key not in seen else []
-        except OSError:  # no folder, or one that is closed to us
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            closed[path] = f"{name or root}/", str(error.strerror)
             continue
         seen.add(key)
         for entry, rest in _match(path, entries, parts):
             left.append((os.path.join(path, entry), f"{name}/{entry}" if name else entry, rest))
         if parts[0] == "**" and len(parts) > 1:
             left.append((path, name, parts[1:]))
-    return sorted(((path, name) for path, name in found.items()), key=lambda each: each[1].split("/"))
+    return sorted(found.items(), key=lambda each: each[1].split("/")), sorted(closed.values())
 
 
 def _match(path: str, entries: Sequence[str], parts: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:

@@ -87,6 +87,29 @@ def test_folders_may_lie_deep(tmp_path, monkeypatch):
         subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)  # Python's own way doesn't get so deep
 
 
+@pytest.fixture
+def nobody(folder):
+    """Takes from root, for whom no folder is closed, what it may."""
+    folder.chmod(0o755)
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    yield
+    os.seteuid(user)
+
+
+@pytest.mark.parametrize("source", [".", "**/*.mp4", "*", "2024", "2024/june", "2024/*/*.mp4"])
+def test_a_folder_that_cannot_be_entered_is_told(folder, request, source):
+    closed = folder / "2024" / "june"
+    closed.chmod(0)
+    request.getfixturevalue("nobody")
+
+    files, problems = expand([source])
+
+    assert [reason for _, reason in problems] == ["Permission denied"]
+    assert problems[0][0] in ("2024/june/", "june/")
+    assert "june" not in [Path(file.path).parent.name for file in files]
+
+
 def test_files_of_one_name_from_two_roots_keep_two_names(folder):
     found = names("2024/x.mp4", "2024/june/x.mp4")
 
