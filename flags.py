@@ -33,6 +33,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         options, unknown = self.parse_known_args(args, namespace)
+        if unknown and not unknown[0].startswith("-"):  # as of a pattern that the shell has filled in
+            advice = "quote a pattern, and what holds spaces: 'videos/*.mp4'"
+            raise UserError(f"{unknown[0]!r} belongs to no flag; {advice}; see --help")
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings]
             raise UserError(f"unknown flag {unknown[0]!r}{nearest(unknown[0].split('=')[0], flags)}; see --help")

@@ -126,7 +126,8 @@ def test_a_missing_file_is_named():
         ("--fit squash", "squash"),
         ("--record-limit 5min", "--record out.mp4"),
         ("--record a.mp4 --record-limit soon", "soon"),
-        ("video.mp4", "unknown flag 'video.mp4'"),
+        ("video.mp4", "'video.mp4' belongs to no flag"),
+        ("--source vids/a.mp4 vids/b.mp4 --events t.db", "'vids/b.mp4' belongs to no flag; quote a pattern"),
         ("--top-k", "expected one argument"),
     ],
 )
