@@ -75,7 +75,7 @@ class _Archive:
         self._outputs = outputs
         self._all = len(files) + len(problems)
         self._problems = problems
-        self._left = [file for file in files if not is_done(file)]
+        self._left = [file for file in outputs.distinct(files) if not is_done(file)]
         self._before = self.done = len(files) - len(self._left)
         self._unreadable = self._incomplete = self._events = 0
         self._seconds = 0.0
@@ -84,7 +84,8 @@ class _Archive:
     def run(self, options: Namespace, settings: Settings, signals: Signals) -> None:
         """Has what is left analysed, and writes it."""
         if self._before:
-            say(f"archive: {self._before} of {self._all} files are done already")
+            lines = f"; {self._outputs.lines} gets no lines of them now" if self._outputs.lines else ""
+            say(f"archive: {self._before} of {self._all} files are done already{lines}")
         for name, reason in self._problems:
             self._skip(say, name, reason)
         if not self._left:

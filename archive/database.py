@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from archive.analyser import Analysis
 from archive.patterns import File
 from errors import OutputError
 from events.database import Database
 
-# `name` is the events' source. Of a file that is done, size and modified (nanoseconds since 1970) tell whether it is
-# still the same one, settings whether it would be analysed in the same way. `took` and `at` are seconds, of work and
-# since 1970. `error` is why a file is unreadable, or what is missing of one that is done.
+# `name` is the events' source, no two alike. Of a file that is done, size and modified (nanoseconds since 1970) tell
+# whether it is still the same one, settings whether it would be analysed in the same way. `took` and `at` are seconds,
+# of work and since 1970. `error` is why a file is unreadable, or what is missing of one that is done.
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS files (
         id INTEGER PRIMARY KEY,
@@ -88,6 +89,17 @@ class ArchiveDatabase:
         )
         done = {path: (size, modified) for path, size, modified in rows}
         return lambda file: done.get(file.path) == (file.size, file.modified)
+
+    def distinct(self, files: Sequence[File]) -> list[File]:
+        """Returns the files; one whose name another file of the database has, of another run, is named by its path."""
+        rows = self._connection.execute("SELECT path, name FROM files")
+        owners = {name: path for path, name in rows}
+        return [
+            dataclasses.replace(file, name=file.path)
+            if owners.get(text(file.name), text(file.path)) != text(file.path)
+            else file
+            for file in files
+        ]
 
     def write(self, file: File, outcome: Analysis | str) -> None:
         """Keeps what came of a file, as a whole or not at all, in place of what came of it earlier.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from argparse import Namespace
-from typing import Callable
+from typing import Callable, Sequence
 
 from archive.analyser import Analysis
 from archive.database import ArchiveDatabase
@@ -55,6 +55,11 @@ class Outputs:
             self._stack.close()
 
     @property
+    def lines(self) -> str:
+        """The file of --jsonl; "" for none."""
+        return "" if self._lines is None else self._lines[1]
+
+    @property
     def resumes(self) -> bool:
         """Whether it is known what an earlier run has done."""
         return self._database is not None
@@ -62,6 +67,10 @@ class Outputs:
     def holds(self) -> Callable[[File], bool]:
         """Returns what says of a file whether it is done."""
         return self._database.holds() if self._database is not None else lambda file: False
+
+    def distinct(self, files: Sequence[File]) -> Sequence[File]:
+        """Returns the files with names that no other file has, of earlier runs either."""
+        return self._database.distinct(files) if self._database is not None else files
 
     def write(self, file: File, outcome: Analysis | str) -> None:
         """Writes what came of a file. The database comes last: a kill before it can't lose a line.

@@ -241,6 +241,26 @@ def test_what_is_done_is_not_done_again(own_videos, tmp_path):
     assert "3 of 3 files done (3 of them before)" in errors
 
 
+def test_lines_that_are_asked_for_too_late_are_told_of(videos, tmp_path):
+    flags = ("--source", f"{videos}/yard/*.avi", "--jobs", 1, "--events", "a.db")
+    assert "lines" not in run(tmp_path, *flags)[2] + run(tmp_path, *flags)[2]
+
+    _, _, errors = run(tmp_path, *flags, "--jsonl", "a.jsonl")
+
+    assert "archive: 2 of 2 files are done already; a.jsonl gets no lines of them now" in errors.splitlines()
+
+
+def test_files_of_one_name_from_two_runs_keep_two_names(videos, tmp_path):
+    for _ in range(2):
+        for folder in ("hall", "yard"):
+            run(tmp_path, "--source", f"{videos}/{folder}/c*.avi", "--jobs", 1, "--events", "a.db")
+
+    other = os.path.realpath(videos / "yard" / "cam.avi")
+    assert states(tmp_path / "a.db") == {"cam.avi": "done", other: "done"}
+    assert {source for source, *_ in events(tmp_path / "a.db")} == {"cam.avi", other}
+    assert query(tmp_path / "a.db", "SELECT count(*) FROM files") == [(2,)]
+
+
 def test_another_form_of_the_clip_is_another_setting(videos, tmp_path):
     model = ("--model", DATA / "clip_open.onnx", "--labels", DATA / "clip.txt", "--clip-length", 8)
     flags = (*model, "--source", videos, "--jobs", 1, "--events", "a.db", "--clip-size")
