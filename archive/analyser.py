@@ -9,7 +9,7 @@ import time
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Protocol
+from typing import Callable, Iterator, Protocol
 
 from archive.patterns import File
 from events import Event
@@ -49,8 +49,17 @@ class Analysis:
 class Analyse(Protocol):
     """Analyses files, one at a time."""
 
-    def __call__(self, file: File) -> Analysis:
-        """Raises SourceError, or anything else, if the file can't be read; ModelError if the model is of no use."""
+    def __call__(self, file: File, beat: Callable[[], None]) -> Analysis:
+        """Analyses a file.
+
+        Args:
+            file: What to read.
+            beat: Called with every frame, as a sign that reading goes on.
+
+        Raises:
+            ModelError: The model is of no use.
+            SourceError: It can't be read; so does any other error say.
+        """
 
 
 class Job(Protocol):
@@ -109,8 +118,8 @@ class Analyser:
         self.classifier.translations = settings.translations
         self._rules = rules_for(options, self.classifier)
 
-    def __call__(self, file: File) -> Analysis:
-        """Analyses a file.
+    def __call__(self, file: File, beat: Callable[[], None]) -> Analysis:
+        """Analyses a file, see Analyse.
 
         The start of its events is the moment at which they were filmed if the file was last modified when its
         recording ended; their position in the file is what is certain.
@@ -137,6 +146,7 @@ class Analyser:
             pace = open_pace(settings.fps, source, classifier, 1, Cooling(), options)
             for frame in _frames(source, options):
                 timestamp, frames = frame.timestamp, frames + 1
+                beat()
                 prediction = classifier.step(frame.image, timestamp) if pace.due(frame) else None
                 if prediction is None:  # a clip model's clip isn't full yet
                     continue

@@ -175,4 +175,4 @@ def perform(payload: bytes) -> bytes:
             _local.analyse, _local.job = job.open(), job
         except UserError as error:
             return pickle.dumps(error)
-    return pickle.dumps(attempt(_local.analyse, file))
+    return pickle.dumps(attempt(_local.analyse, file, lambda: None))

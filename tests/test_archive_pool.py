@@ -22,10 +22,10 @@ def files(*names):
     return [File(f"/{name}", name, 10, 0) for name in names]
 
 
-def outcomes(tmp_path, *names, jobs=2):
+def outcomes(tmp_path, *names, jobs=2, **options):
     """By name, what came of each; none may come twice."""
     found = {}
-    with Pool(Acting(str(tmp_path)), jobs) as pool:
+    with Pool(Acting(str(tmp_path)), jobs, **options) as pool:
         for file, outcome in pool.run(files(*names), threading.Event(), lambda: None):
             assert file.name not in found
             found[file.name] = outcome
@@ -47,6 +47,15 @@ def test_a_file_whose_worker_died_once_has_a_second_chance(tmp_path):
     assert all(isinstance(outcome, Analysis) for outcome in found.values())
     assert len(list(tmp_path.glob("unlucky-1.*"))) == 2
     assert len(list(tmp_path.glob("good-1.*"))) == 1
+
+
+def test_a_file_that_hangs_its_worker_is_noted_and_the_others_go_on(tmp_path):
+    found = outcomes(tmp_path, "slow-1", "patient-1", "good-1", patience=4)
+
+    assert found.pop("slow-1") == "it hangs what reads it (no frame in 4 s)"
+    assert [isinstance(outcome, Analysis) for outcome in found.values()] == [True, True]
+    assert len(list(tmp_path.glob("slow-1.*"))) == 2
+    assert not any(is_alive(int(note.read_text())) for note in tmp_path.glob("slow-*"))
 
 
 def test_large_results_arrive_and_what_goes_wrong_is_one_line(tmp_path):
