@@ -19,8 +19,5 @@ def import_figure(what: str) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise PackageError(
-            f"{what} needs the package matplotlib: pip install matplotlib (on a Raspberry Pi: "
-            "sudo apt install python3-matplotlib)"
-        ) from None
+        raise PackageError(f"{what} needs the package matplotlib; run ./setup.sh --extras timeline") from None
     return Figure

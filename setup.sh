@@ -13,7 +13,8 @@ packages into .venv, and models into models/. Run again, it takes seconds and me
   --models NAMES  models to fetch, comma-separated: a0 (default), a1, a2, a0-float16, a1-float16, a2-float16,
                   resnet34 (looks at clips, 254 MB), all, none
   --extras NAMES  what further packages are for, comma-separated: remote (web page, MQTT), teach (your own
-                  actions), lang (labels in other letters), cluster (an archive on several machines)
+                  actions), lang (labels in other letters), timeline (pictures of time), cluster (an archive on
+                  several machines)
   --python PATH   the Python to use, 3.9 or newer (default: python3; on a Raspberry Pi /usr/bin/python3)
   --dev           also install all extras and what the tests need
   --yes, -y       install system packages without asking
@@ -60,8 +61,8 @@ read_flags() {
   done
   for name in ${extras//,/ }; do
     case $name in
-      remote | teach | lang | cluster) ;;
-      *) misused "--extras: there is remote, teach, lang and cluster, not $name" ;;
+      remote | teach | lang | timeline | cluster) ;;
+      *) misused "--extras: there is remote, teach, lang, timeline and cluster, not $name" ;;
     esac
   done
 }

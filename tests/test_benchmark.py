@@ -111,7 +111,7 @@ def test_plot_without_matplotlib_is_refused_before_measuring(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # As if it weren't installed.
     assert benchmark.main([str(tiny_model), "--plot", str(tmp_path / "x.png")]) == 6
-    assert "pip install matplotlib" in capsys.readouterr().err
+    assert "./setup.sh --extras timeline" in capsys.readouterr().err
 
 
 def test_unwritable_json_is_one_line(tiny_model: Path, tmp_path: Path) -> None:

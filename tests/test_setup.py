@@ -277,6 +277,16 @@ def test_help_names_every_model(home: Home) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 120
 
 
+def test_help_names_every_extra_and_dev_installs_it(home: Home) -> None:
+    extras = {file.stem.partition("-")[2] for file in ROOT.glob("requirements-*.txt")} - {"dev"}
+    assert {"timeline", "teach", "remote"} <= extras
+    for name in extras:
+        assert f"{name} (" in " ".join(home.run("--extras", name, "--help").stdout.split())
+        assert f"-r requirements-{name}.txt\n" in (ROOT / "requirements-dev.txt").read_text()
+        wrong = home.run(f"--extras={name}s")
+        assert wrong.returncode == 2 and name in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("version", "pointer", "advice"), [((3, 8), 8, "3.9 or newer"), ((3, 13), 4, "64-bit edition")]
 )

@@ -259,7 +259,7 @@ def test_matplotlib_is_missed_before_the_run(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(PackageError, match="pip install matplotlib"):
+    with pytest.raises(PackageError, match=r"run ./setup.sh --extras timeline$"):
         open_timeline(str(tmp_path / "run.png"), "x", live=False, fps=30, looks=Looks())
     assert list(tmp_path.iterdir()) == []
 

@@ -215,7 +215,7 @@ def test_missing_package_is_named(tmp_path: Path, package: str, arguments: tuple
     (tmp_path / f"{package}.py").write_text("raise ImportError")
     status, line = refusal("fit", "--out", tmp_path / "mine.tflite", *arguments, PYTHONPATH=str(tmp_path))
     assert status == 6
-    assert "pip install -r requirements-teach.txt" in line
+    assert {"sklearn": "requirements-teach.txt", "matplotlib": "./setup.sh --extras timeline"}[package] in line
 
 
 def test_help_tells_all_flags() -> None:
