@@ -262,7 +262,7 @@ def test_files_of_one_name_from_two_runs_keep_two_names(videos, tmp_path):
 
 
 def test_another_form_of_the_clip_is_another_setting(videos, tmp_path):
-    model = ("--model", DATA / "clip_open.onnx", "--labels", DATA / "clip.txt", "--clip-length", 8)
+    model = ("--model", DATA / "clip_open.tflite", "--labels", DATA / "clip.txt", "--clip-length", 8)
     flags = (*model, "--source", videos, "--jobs", 1, "--events", "a.db", "--clip-size")
     run(tmp_path, *flags, 12)
 
