@@ -13,13 +13,13 @@ from languages import LANGUAGES, choose_language, display_width, shorten, transl
 
 ROOT = Path(__file__).parent.parent
 LABELS = ROOT / "labels"
-STEMS = {"kinetics600": 600, "movinet_a0_demo": 7}
+STEMS = {"kinetics600": 600, "kinetics400": 400, "movinet_a0_demo": 7}
 OTHERS = [lang for lang in LANGUAGES if lang != "en"]
 
 # Words that Spanish shares with the English names: loans, proper names, and words that are spelled alike.
 SHARED = """
-    a animal ballet base beer blackjack capoeira circular country cumbia curling disc frisbee gangnam geocaching golf
-    gong hockey hula hurling jumpstyle karaoke kickball lego luge macarena maracas metal monopoly netball ocarina
+    a animal ballet base beer blackjack bungee capoeira circular country cumbia curling disc frisbee gangnam geocaching
+    golf gong hockey hula hurling jumpstyle karaoke kickball lego luge macarena maracas metal monopoly netball ocarina
     paintball pan parasailing parkour piano piercing pinball ping pizza poi polo pong robot rock salsa sari scrabble
     segway square squash style sushi swing tag tango tapping tractor triple yoga zoo zumba
 """.split()
@@ -85,6 +85,7 @@ def test_no_english_is_left(stem):
     [
         ("abseiling", "하강", "下降", "rápel"),
         ("bench pressing", "벤치 프레스", "ベンチプレス", "banca"),
+        ("bungee jumping", "번지", "バンジー", "bungee"),
         ("clapping", "손뼉", "手", "palmas"),
         ("cutting apple", "사과", "リンゴを切る", "manzana"),
         ("flying kite", "연날리기", "凧", "cometa"),
@@ -105,6 +106,14 @@ def test_names_stand_in_the_order_of_the_english_ones(name, ko, ja, es):
     place = lines("kinetics600").index(name)
     for lang, part in {"ko": ko, "ja": ja, "es": es}.items():
         assert part in lines("kinetics600", lang)[place]
+
+
+@languages
+def test_a_name_of_both_data_sets_is_translated_once(lang):
+    both = [dict(zip(lines(stem), lines(stem, lang))) for stem in ("kinetics600", "kinetics400")]
+    shared = both[0].keys() & both[1].keys()
+    assert len(shared) == 368
+    assert all(both[0][name] == both[1][name] for name in shared)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
