@@ -44,6 +44,7 @@ from live import Live
 from notify import Notifier
 from opening import await_camera, wait_for
 from options import parse_options
+from printing import print_out
 from remote.instance import Instance
 from services import Services
 from session import Session
@@ -299,19 +300,19 @@ def main(arguments: Sequence[str]) -> int:
             return live(arguments)
         options = parse_options(arguments)
         if options.list_models:
-            print(models.table())
+            print_out(models.table())
         elif options.model_info is not None:
             from clip_format import clip_settings
             from model_info import describe
 
             path = models.find_model(options.model_info)
-            print(describe(path, options.labels, options.runtime, clip_settings(path, options)))
+            print_out(describe(path, options.labels, options.runtime, clip_settings(path, options)))
         elif options.list_cameras:
-            print(cameras.table())
+            print_out(cameras.table())
         elif options.events_report is not None:
             from events.report import report
 
-            print(report(options.events_report, options.day))
+            print_out(report(options.events_report, options.day))
         elif archive.is_archive(options):
             options.model, options.source, _ = startup.choose(options.model, options.source, find_camera)
             return archive.run(options)
@@ -369,7 +370,6 @@ def _open_control(instance: Instance, stack: contextlib.ExitStack) -> None:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
     if threading.active_count() > 1:
         os._exit(status)  # a driver that never returns holds its thread; everything else is closed
     sys.exit(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from typing import Any
@@ -41,8 +42,9 @@ def hide_credentials() -> None:
     them again until that one calls this.
     """
     _hide_arguments()
-    if sys.stderr is not None:  # the shell's 2>&-
-        sys.stderr = _PublicStream(sys.stderr)
+    if sys.stderr is None:  # the shell's 2>&-; print() would then write on standard output
+        sys.stderr = open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
+    sys.stderr = _PublicStream(sys.stderr)
 
 
 class _PublicStream:

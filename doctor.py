@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-from typing import Any, Callable, NamedTuple, Sequence, TextIO
+from typing import Any, Callable, NamedTuple, Sequence
 
 from checks import Finding, board, devices, software
+from credentials import public_text
 from errors import UserError
+from printing import print_out
 
 _SECONDS = 90.0  # that a child may take: opening a stream may take 15, trying a model 30
 _COLORS = {"ok": "\033[32m", "warning": "\033[33m", "problem": "\033[1;31m"}
@@ -61,27 +63,34 @@ CHECKS = (
 )
 
 
-def main(arguments: Sequence[str], checks: Sequence[Check] = CHECKS, out: TextIO | None = None) -> int:
+def main(arguments: Sequence[str], checks: Sequence[Check] = CHECKS) -> int:
     """Prints a line for each check, as soon as it is known, and a last one.
 
     Args:
         arguments: The command line of classify.py: the model and the source that it names are looked at.
         checks: What to look at.
-        out: Where to print; standard output if None.
 
     Returns:
-        The exit status: 0, 1 if the program can't show what a camera sees, 2 if the command line is wrong.
+        The exit status: 0, 1 if the program can't show what a camera sees, 2 if the command line is wrong, 5 if the
+        report can't be written.
     """
-    report = Report(out or sys.stdout)
-    arguments = [argument for argument in arguments if argument != "--doctor"]
+    try:
+        return _examine([argument for argument in arguments if argument != "--doctor"], checks)
+    except UserError as error:
+        if error.status:  # 0: the reader of our output has had enough
+            print(f"classify.py: {error}", file=sys.stderr)
+        return error.status
+
+
+def _examine(arguments: Sequence[str], checks: Sequence[Check]) -> int:
+    report = Report()
     for check in checks:
         report.begin(check.name)
         try:
             finding = _in_child(check, arguments) if check.child else _here(check)
-        except UserError as error:
+        except UserError:
             report.erase()
-            print(f"classify.py: {error}", file=sys.stderr)
-            return error.status
+            raise
         report.end(check.name, finding)
     return report.conclude()
 
@@ -89,28 +98,27 @@ def main(arguments: Sequence[str], checks: Sequence[Check] = CHECKS, out: TextIO
 class Report:
     """Prints findings: in colour and in lines as wide as the terminal on a terminal, else one a line."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._terminal = out.isatty() and os.environ.get("TERM") != "dumb"
+    def __init__(self) -> None:
+        self._terminal = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._colored = self._terminal and not os.environ.get("NO_COLOR")
         self._found = {"ok": 0, "warning": 0, "problem": 0}
 
     def begin(self, name: str) -> None:
         """Says what is being looked at, if a person is waiting."""
         if self._terminal:
-            self._write(f"{'...':<9}{name}")
+            print_out(f"{'...':<9}{name}", end="")
 
     def erase(self) -> None:
         """Takes back what begin() said."""
         if self._terminal:
-            self._write(_ERASE)
+            print_out(_ERASE, end="")
 
     def end(self, name: str, finding: Finding | None) -> None:
         """Says what was found, if anything."""
         self.erase()
         if finding is not None:
             self._found[finding.level] += 1
-            self._line(finding.level, f"{name:<13}", finding.text)
+            self._line(finding.level, f"{name:<13}", public_text(finding.text))
 
     def conclude(self) -> int:
         """Prints the last line; returns the exit status."""
@@ -119,7 +127,7 @@ class Report:
             text = f"Not ready: {problems}{' and ' if warnings else ''}{warnings}."
         else:
             text = f"Ready{', with ' if warnings else ''}{warnings}."
-        self._write(f"\n{text}\n")
+        print_out(f"\n{text}")
         return 1 if problems else 0
 
     def _line(self, level: str, name: str, text: str) -> None:
@@ -127,12 +135,7 @@ class Report:
         margin = " " * (9 + len(name))
         lines = textwrap.wrap(text, max(30, width - len(margin)), break_long_words=False, break_on_hyphens=False)
         color, plain = (_COLORS[level], _PLAIN) if self._colored else ("", "")
-        self._write(f"{color}{level:<9}{plain}{name}" + f"\n{margin}".join(lines) + "\n")
-
-    def _write(self, text: str) -> None:
-        encoding = self._out.encoding or "utf-8"
-        self._out.write(text.encode(encoding, "replace").decode(encoding))
-        self._out.flush()
+        print_out(f"{color}{level:<9}{plain}{name}" + f"\n{margin}".join(lines))
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any, Callable, NoReturn, Sequence
 
 from errors import UserError
+from printing import print_out
 from sinks.video_file import parse_limit
 from web import parse_address
 
@@ -30,6 +31,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see --help")
+
+    def print_help(self, file: Any = None) -> None:
+        print_out(self.format_help(), end="")
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         options, unknown = self.parse_known_args(args, namespace)

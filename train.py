@@ -57,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
+    if sys.stdout is not None:  # the shell's >&-
+        sys.stdout.flush()
     if threading.active_count() > 1:
         os._exit(status)  # a camera's driver that never returns holds its thread
     sys.exit(status)

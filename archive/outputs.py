@@ -12,7 +12,8 @@ from archive.database import ArchiveDatabase
 from archive.patterns import File
 from events.json_lines import JsonLinesEvents
 from events.opening import DATABASE_SUFFIXES
-from sinks.jsonl import open_lines, write_line
+from printing import write_line
+from sinks.jsonl import open_lines
 
 
 def databases_of(options: Namespace) -> list[str]:

@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from events import Event
-from sinks.jsonl import open_lines, write_line
+from printing import write_line
+from sinks.jsonl import open_lines
 
 
 class JsonLinesEvents:

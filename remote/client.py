@@ -6,16 +6,15 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 from errors import OutputError, UserError
+from printing import print_out
 from remote.given import given_settings
 from remote.paths import SERVICE_FOLDER, check_name, running
 from remote.tables import printable, settings_table, status_table
-from sinks.jsonl import STDOUT, write_line
 
 _PATIENCE = 10.0  # seconds for an answer
 _CHANGE_PATIENCE = 120.0  # seconds for one that may have to wait for a model
@@ -44,27 +43,27 @@ def live(arguments: Sequence[str]) -> int:
             in_force = program.ask("change", settings=settings)
             with program.understood():
                 table = settings_table({name: in_force[name] for name in in_force if name in settings})
-            _print(table)
+            print_out(table)
         if "reset" in actions:
             program.ask("reset")
-            _print("reset")
+            print_out("reset")
         if "snapshot" in actions:
             saved = program.ask("snapshot", path=actions["snapshot"])
             _check_seen(saved)
-            _print(f"saved {saved}")
+            print_out(f"saved {saved}")
         if "status" in actions:
             status = program.ask_facts("status")
             with program.understood():
                 table = status_table(status)
-            _print(table)
+            print_out(table)
         if "quit" in actions:
             program.ask("quit")
-            _print(f"{program.name} ends")
+            print_out(f"{program.name} ends")
         if not settings and actions.keys() <= {"live", "instance"}:
             in_force = program.ask_facts("settings")
             with program.understood():
                 table = settings_table({"instance": program.name, **in_force})
-            _print(table)
+            print_out(table)
     return 0
 
 
@@ -204,14 +203,3 @@ def _check_seen(path: str) -> None:
             f"the program has saved {path}, but in folders of its own: a service has its own /tmp; try a file in "
             "/var/lib/movinet-pi"
         )
-
-
-def _print(text: str) -> None:
-    """Prints on standard output.
-
-    Raises:
-        OutputError: It can't be written; of status 0 if the reader has had enough.
-    """
-    if sys.stdout is not None:  # the shell's >&-
-        encoding = sys.stdout.encoding or "utf-8"
-        write_line(sys.stdout, text.encode(encoding, "replace").decode(encoding), STDOUT)

@@ -8,7 +8,7 @@ from typing import Sequence, TextIO
 import numpy as np
 
 from languages import display_width, shorten
-from sinks.jsonl import STDOUT, write_line
+from printing import STDOUT, write_line
 from utils import RateMeter
 from video_classifier import Prediction
 

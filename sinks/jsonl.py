@@ -13,15 +13,8 @@ from typing import Any, Sequence, TextIO
 import numpy as np
 
 from errors import OutputError
+from printing import STDOUT, write_line
 from video_classifier import Prediction
-
-STDOUT = "standard output"  # what messages call it
-
-
-class ReaderGone(OutputError):
-    """Who read our output through a pipe has closed it, as `head` does: not a mistake."""
-
-    status = 0
 
 
 class JsonLines:
@@ -94,36 +87,6 @@ def open_lines(path: str | os.PathLike[str]) -> tuple[TextIO, str]:
         return (_open_stdout() if name == STDOUT else _open_to_append(Path(path).expanduser())), name
     except OSError as error:
         raise OutputError(f"can't write {name}: {error.strerror or error}; give a file you may write") from None
-
-
-def write_line(stream: TextIO, line: str, name: str) -> None:
-    """Writes a line and hands it to the system.
-
-    Args:
-        stream: To write to.
-        line: Without its end.
-        name: What an error message calls the stream.
-
-    Raises:
-        ReaderGone: Nobody reads the pipe any more.
-        OutputError: It can't be written.
-    """
-    try:
-        stream.write(line + "\n")
-        stream.flush()
-    except OSError as error:
-        if name == STDOUT:
-            _drop_stdout()
-        if isinstance(error, BrokenPipeError):
-            raise ReaderGone(f"{name}: the reader has closed the pipe") from None
-        raise OutputError(f"can't write {name}: {error.strerror}; check the free space") from None
-
-
-def _drop_stdout() -> None:
-    """Leads standard output to nowhere: Python flushes it once more at exit, and would complain again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _open_stdout() -> TextIO:

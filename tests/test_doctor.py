@@ -36,7 +36,8 @@ def only(*names: str) -> list[Check]:
 def examine(*arguments: str, checks=CHECKS) -> tuple[int, dict[str, Finding], str]:
     """Returns the exit status, the findings by name as they were printed, and the last line."""
     out = io.StringIO()
-    status = doctor.main(arguments, checks, out)
+    with contextlib.redirect_stdout(out):
+        status = doctor.main(arguments, checks)
     *lines, blank, last = out.getvalue().splitlines()
     assert blank == ""
     matches = [LINE.fullmatch(line) for line in lines]
@@ -125,7 +126,7 @@ def test_problems_and_warnings_are_counted():
 
 
 def test_a_wrong_flag_is_one_line_and_status_2(capsys):
-    assert doctor.main(["--doctor", "--sauce", "usb:0"], only("model"), io.StringIO()) == 2
+    assert doctor.main(["--doctor", "--sauce", "usb:0"], only("model")) == 2
     assert capsys.readouterr().err == "classify.py: unknown flag '--sauce', did you mean '--source'?; see --help\n"
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from errors import OutputError
+from printing import ReaderGone
 from sinks.console import Console
-from sinks.jsonl import JsonLines, ReaderGone
+from sinks.jsonl import JsonLines
 from sinks.snapshot import save_snapshot
 from video_classifier import Category, Prediction
 
