@@ -11,6 +11,7 @@ from typing import Any
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # Up to the last @ of the line, since a password may hold anything, spaces and @ too.
 _URL = re.compile(r"(?<![A-Za-z])(?!(?i:file)://)[A-Za-z][A-Za-z0-9+.-]*://(?:.*@)?\S*")
+_AFTER = "\"':;,.)"  # with which the sentence around a URL goes on
 # What was meant as a URL: its scheme is missing or mistyped.
 _LOGIN = re.compile(r"[^\s/:=]+:(?=\S).*@")
 
@@ -20,6 +21,8 @@ def public_name(uri: str) -> str:
     scheme = _SCHEME.match(uri)
     if not scheme or scheme.group(1).lower() == "file":
         return uri
+    if scheme.end() == len(uri):
+        return uri  # the kind alone, as messages name it
     authority, path = re.split(r"(?=[/?#]|$)", uri[scheme.end() :], maxsplit=1)
     host = authority.rpartition("@")[2]
     # A password that holds "/", "?" or "#" spreads over the whole URL: then nothing after the scheme is safe to show.
@@ -32,7 +35,12 @@ def public_name(uri: str) -> str:
 
 def public_text(text: str) -> str:
     """Returns a text with every URL in it as `public_name` shows it."""
-    return _LOGIN.sub("...@", _URL.sub(lambda match: public_name(match.group()), text))
+    return _LOGIN.sub("...@", _URL.sub(_public_url, text))
+
+
+def _public_url(match: re.Match[str]) -> str:
+    url = match.group().rstrip(_AFTER)
+    return public_name(url) + match.group()[len(url) :]
 
 
 def hide_credentials() -> None:

@@ -246,7 +246,10 @@ def explain(url: str) -> str:
         address = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
         socket.create_connection(address, EXPLAIN_TIMEOUT).close()
     except ValueError:
-        return "the address is malformed; write it as rtsp://user:password@host:port/path"
+        return (
+            "the address is malformed; write the port as a number, and special characters of a password as %2F (/), "
+            "%3F (?), %23 (#), %5B ([)"
+        )
     except OSError as error:
         return f"{error.strerror or error}; check the address, and that the camera is on"
     return "something answers there, but sends no video; check path, user and password"

@@ -61,10 +61,20 @@ def test_a_mistyped_url_is_no_leak(uri):
         "   4.2 s  red 98 %     (5.0 steps/s, 12 ms)",
         "recording: file:///home/me/12:30 out.mp4",
         'File "/home/me/movinet/classify.py", line 12, in main',
+        "ended: http://127.0.0.1:43801/cam: 148 frames, 30 steps",
+        "sources: rtsp://10.0.0.7/cam, http://[::1]:8080/video.mjpg (twice), rtsp://..., http://10.0.0.7/...",
+        "ftp://host is not supported; use rtsp://, http://, https:// or file://",
+        "classify.py: unknown flag '--sorce=http://10.0.0.7/cam'; see --help",
     ],
 )
 def test_other_texts_stay_as_they_are(text):
     assert public_text(text) == text
+
+
+@given(SCHEMES, LINE, NOISE)
+def test_what_a_sentence_goes_on_with_is_no_way_out(scheme, head, noise):
+    for after in ("'; see --help", ", and others", ": gone", ")."):
+        assert "s3cret" not in public_text(f"{head} {scheme}://host/cam?pwd={noise}s3cret{after}")
 
 
 # Processes
@@ -218,4 +228,42 @@ def test_no_mistake_on_the_command_line_tells_it(program, tmp_path, flags):
 
     assert process.returncode in (2, 4, 5)
     assert errors.splitlines()[-1].startswith("classify.py: ")
+    assert "s3cret" not in output + errors
+
+
+@pytest.mark.parametrize(
+    "flags, advice",
+    [
+        (["--source", "rtsp://user:s3/cret@127.0.0.1:9/cam"], "special characters of a password as %2F (/)"),
+        (["--source", "http://user:s3cret@127.0.0.1:port/cam"], "write the port as a number"),
+        (["--source", "ftp://user:s3cret@127.0.0.1"], "use rtsp://, http://, https:// or file://"),
+        (["--source", "demo", "--mqtt", "mqtt://user:s3/cret@house"], "a broker is mqtt://host:1883/prefix, or mqtts"),
+        (["--source", "demo", "--mqtt", "mqtt://:s3cret@house"], "no password without a user; write"),
+    ],
+)
+def test_the_advice_for_a_wrong_address_is_not_hidden_with_it(program, flags, advice):
+    process = program(*flags)
+    errors = process.communicate(timeout=LIMIT)[1]
+
+    assert advice in errors.splitlines()[-1]
+    assert "s3" not in errors and "cret" not in errors
+
+
+def test_what_is_said_of_several_cameras_names_each(program):
+    camera = Server(HTTP_CAMERA)
+    try:
+        process = program("--source", camera.url, "--source", "demo", "--max-frames", "3")
+        errors = process.communicate(timeout=LIMIT)[1].splitlines()
+    finally:
+        camera.kill()
+
+    assert f"sources: http://127.0.0.1:{camera.port}/cam, demo" in errors
+    assert any(line.startswith(f"ended: http://127.0.0.1:{camera.port}/cam: 3 frames, ") for line in errors)
+
+
+def test_the_doctor_tells_nothing_either(program):
+    process = program("--doctor", "--source", "user:s3cret@127.0.0.1:1/cam", "--source", "rtsp:/user:s3cret@host/cam")
+    output, errors = process.communicate(timeout=LIMIT)
+
+    assert "problem  camera       ...@127.0.0.1:1/cam: No such file" in output
     assert "s3cret" not in output + errors

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import remote.mqtt_link as mqtt_link
+from credentials import public_text
 from errors import PackageError, UserError
 from events import Event
 from events.json_lines import JsonLinesEvents
@@ -126,6 +127,7 @@ def test_a_wrong_url_is_refused_in_one_line_without_its_credentials(url):
     with pytest.raises(UserError) as caught:
         parse_url(url)
     assert SECRET not in str(caught.value) and "\n" not in str(caught.value)
+    assert public_text(str(caught.value)) == str(caught.value)  # or the user would see the half of it
 
 
 def test_a_ca_is_for_tls_and_must_be_one(tmp_path, program):
