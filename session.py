@@ -185,13 +185,17 @@ class Session:
         return any(getattr(options, name, None) != getattr(self.options, name, None) for name in names)
 
     def _going_on(self, options: Namespace) -> list[Stream | None]:
-        """Returns for each of the sources what runs of it already and stays as it is; None for one to be opened."""
+        """Returns for each of the sources what runs of it already and stays as it is; None for one to be opened.
+
+        Raises:
+            SourceError: One can't be: this is known before a model is fetched.
+        """
         if not self._differs(options, "source"):
             return list(self._streams)
         left = [stream for stream in self._streams if stream.goes_on(len(options.source) > 1)]
         found: list[Stream | None] = []
-        for uri in options.source:
-            found.append(next((stream for stream in left if stream.identity == identity(uri)), None))
+        for wanted in [identity(uri) for uri in options.source]:
+            found.append(next((stream for stream in left if stream.identity == wanted), None))
             left = [stream for stream in left if stream is not found[-1]]
         return found
 

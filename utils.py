@@ -20,7 +20,7 @@ FITS = ("crop", "stretch", "pad")
 
 def say(text: str) -> None:
     """Prints one line for the person at the terminal; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+    print(" ".join(text.splitlines()), file=sys.stderr, flush=True)  # names of files may hold newlines
 
 
 def read_labels(path: str | os.PathLike[str]) -> list[str]:

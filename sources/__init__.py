@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import re
+import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -159,7 +160,7 @@ def identity(uri: str) -> tuple[str, str]:
     """Returns what is equal for two URIs of one source: usb:0 and /dev/video0, a path and its absolute form.
 
     Raises:
-        SourceError: No source is called so.
+        SourceError: No source is called so, or there is no such file.
     """
     kind, address = _parse(uri)
     return kind, os.path.abspath(address) if kind in ("file", "folder") else address
@@ -208,5 +209,18 @@ def _parse(uri: str) -> tuple[str, str]:
         return kind, uri
     if not uri.strip():
         raise SourceError("the source is empty; give a camera (csi, usb:0), a video file, a folder, a URL or demo")
-    path = Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser()
-    return ("folder" if path.is_dir() else "file"), str(path)
+    try:
+        path = os.path.expanduser(unquote(urlsplit(uri).path) if scheme else uri)
+        folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except ValueError:
+        raise SourceError(f"{uri!r} can't be a path; write /folder/video.mp4 or file:///folder/video.mp4") from None
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}{_meant(uri)}; check the path") from None
+    return ("folder" if folder else "file"), path
+
+
+def _meant(uri: str) -> str:
+    """Returns a hint for what is no file, but may have been meant as a camera or the demo."""
+    near = [] if "." in uri or "/" in uri else difflib.get_close_matches(uri.lower(), ("csi", "usb:0", "demo"), 1)
+    film = " with --demo-seed N" * (near == ["demo"] and ":" in uri)
+    return f", did you mean {near[0]}{film}?" if near else ""

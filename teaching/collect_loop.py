@@ -273,5 +273,7 @@ class _Terminal:
         sys.stderr.flush()
 
     def _line(self, words: str) -> None:
-        say(f"\n{words}" if self._begun else words)
+        if self._begun:
+            self._write("\n")
+        say(words)
         self._begun = False

@@ -321,6 +321,12 @@ def test_nohup_keeps_it_running_when_the_login_ends(start, red_video):
         (["--labels", "nowhere.txt"], 3, "nowhere.txt"),
         (["--labels", "kinetics600.txt"], 3, "600"),
         (["--source", "nowhere.mp4"], 4, "nowhere.mp4"),
+        (["--source", "no\nwhere.mp4"], 4, "no where.mp4"),
+        (["--source", "~no-such-user/a.mp4"], 4, "~no-such-user/a.mp4"),
+        (["--source", "x" * 300], 4, "name too long"),
+        (["--source", "file://[nowhere"], 4, "file:///"),
+        (["--source", "nowhere.mp4", "--model", "nowhere.tflite"], 4, "nowhere.mp4"),  # before a model is fetched
+        (["--source", "gopher://nowhere", "--model", "nowhere.tflite"], 4, "gopher://nowhere"),
         (["--source", "."], 4, "image"),
         (["--source", "rtsp://owner:secret@127.0.0.1:1/"], 4, "rtsp://127.0.0.1:1/"),
         (["--record", "nowhere/out.mp4"], 5, "nowhere"),

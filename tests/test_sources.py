@@ -390,6 +390,31 @@ def test_an_unknown_kind_of_source_is_refused(uri):
 
 
 @pytest.mark.parametrize(
+    "uri, hint",
+    [
+        ("DEMO", ", did you mean demo?"),
+        ("demo:5", ", did you mean demo with --demo-seed N?"),
+        ("CSI", ", did you mean csi?"),
+        ("usb0", ", did you mean usb:0?"),
+        ("demo.mp4", ""),
+        ("./demo5", ""),
+        ("party", ""),
+    ],
+)
+def test_what_is_no_file_may_have_been_meant_as_another_source(tmp_path, monkeypatch, uri, hint):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError) as error:
+        open_source(uri)
+    assert one_line(error) == f"{uri}: No such file or directory{hint}; check the path"
+
+
+def test_a_file_of_such_a_name_is_that_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4").rename(tmp_path / "demo:5")
+    assert len(read_all(open_source("demo:5"))) == 6
+
+
+@pytest.mark.parametrize(
     "uri, name",
     [
         ("rtsp://user:secret@10.0.0.7:554/cam/main", "rtsp://10.0.0.7:554/cam/main"),
