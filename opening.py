@@ -7,6 +7,7 @@ import threading
 import time
 from argparse import Namespace
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Iterator, Mapping, Sequence, TypeVar
@@ -90,25 +91,27 @@ def open_sources(
 
 def _open_source(uri: str, lores: tuple[int, int] | None, options: Namespace) -> Source:
     """Opens a source; a camera is opened again whenever it fails."""
-
-    def open_once() -> Source:
-        return open_source(
-            uri,
-            loop=options.loop,
-            width=options.width,
-            height=options.height,
-            fps=options.camera_fps,
-            read_timeout=options.read_timeout,
-            demo_seed=options.demo_seed,
-            rotate=options.rotate,
-            lores=lores,
-            max_exposure=options.max_exposure,
-        )
-
     link = link_to(uri)
     if link is None:
-        return open_once()
-    return keep_open(open_once, link, retries=options.retry, read_timeout=options.read_timeout)
+        return open_once(uri, lores, options)
+    again = partial(open_once, uri, lores, options)
+    return keep_open(again, link, retries=options.retry, read_timeout=options.read_timeout)
+
+
+def open_once(uri: str, lores: tuple[int, int] | None, options: Namespace) -> Source:
+    """Opens a source as the options say; a camera that fails is at its end."""
+    return open_source(
+        uri,
+        loop=options.loop,
+        width=options.width,
+        height=options.height,
+        fps=options.camera_fps,
+        read_timeout=options.read_timeout,
+        demo_seed=options.demo_seed,
+        rotate=options.rotate,
+        lores=lores,
+        max_exposure=options.max_exposure,
+    )
 
 
 def open_pace(

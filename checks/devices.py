@@ -9,6 +9,8 @@ from checks import Finding, ok, problem, warning
 from checks.board import is_raspberry_pi
 from errors import PackageError, UserError
 
+_LONGEST_READ = 30.0  # seconds, whatever --read-timeout is: opening takes two reads, and a check may take 90 s
+
 
 def check_picamera2() -> Finding | None:
     """Looks whether a Pi's camera library is seen in this environment; says nothing on other machines."""
@@ -24,14 +26,25 @@ def check_picamera2() -> Finding | None:
 
 
 def check_camera(options: Namespace) -> Finding:
-    """Takes a frame of each source that the program would take."""
-    from sources import find_camera, open_source
+    """Takes a frame of each source that the program would take, of an archive the first file's."""
+    import archive
+    from archive.patterns import expand
+    from opening import open_once
+    from sources import find_camera
 
-    pictures = []
+    options = Namespace(**{**vars(options), "read_timeout": min(options.read_timeout, _LONGEST_READ)})
+    found = []
     try:
-        for uri in options.source or [find_camera()]:
+        uris = options.source or [find_camera()]
+        if archive.is_archive(options):
+            files, unfit = expand(uris)
+            if not files:
+                return problem(f"{': '.join(unfit[0])}; give another --source")
+            found.append(f"{len(files)} file{'s' * (len(files) > 1)}")
+            uris = [files[0].path]
+        for uri in uris:
             start = time.monotonic()
-            source = open_source(uri, width=options.width, height=options.height, fps=options.camera_fps)
+            source = open_once(archive.only_match(uri), None, options)
             try:
                 frame = source.read()
             finally:
@@ -39,10 +52,10 @@ def check_camera(options: Namespace) -> Finding:
             if frame is None:
                 return problem(f"{source.name} ends before its first picture; give another --source")
             height, width = frame.image.shape[:2]
-            pictures.append(f"{source.name} gives {width}x{height} after {time.monotonic() - start:.1f} s")
+            found.append(f"{source.name} gives {width}x{height} after {time.monotonic() - start:.1f} s")
     except UserError as error:
         return problem(str(error))
-    return ok(", ".join(pictures))
+    return ok(", ".join(found))
 
 
 def check_display() -> Finding:

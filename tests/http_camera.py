@@ -17,7 +17,8 @@ import numpy as np
 class Camera(http.server.BaseHTTPRequestHandler):
     """/cam gives frames for ever, /stall stops after 20 and keeps the line, /freeze repeats the twentieth for ever.
 
-    /close hangs up after 20, /file.avi is a video, /single/NAME is a camera that serves one viewer at a time.
+    /close hangs up after 20, /slow gives one in 6.5 s, /file.avi is a video, /single/NAME is a camera that serves one
+    viewer at a time.
     """
 
     def do_GET(self):  # noqa: N802
@@ -35,7 +36,7 @@ class Camera(http.server.BaseHTTPRequestHandler):
                 self.send_video()
             finally:
                 self.server.watched.remove(self.path)
-        elif self.path.split("?")[0] in ("/cam", "/stall", "/freeze", "/close"):
+        elif self.path.split("?")[0] in ("/cam", "/stall", "/freeze", "/close", "/slow"):
             self.send_video()
         else:
             self.send_error(401)
@@ -48,7 +49,7 @@ class Camera(http.server.BaseHTTPRequestHandler):
 
     def send_frames(self):
         count = 0
-        while not self.server.stopped.wait(1 / 25):
+        while not self.server.stopped.wait(6.5 if self.path == "/slow" and count else 1 / 25):
             if self.path == "/close" and count == 20:
                 return
             if self.path == "/stall" and count == 20:
@@ -57,6 +58,8 @@ class Camera(http.server.BaseHTTPRequestHandler):
             # The left half tells the count, so that a reader can see which frame it got.
             image = np.zeros((48, 64, 3), np.uint8)
             image[:, :32] = 10 * (min(count, 20) if self.path == "/freeze" else count % 20)
+            if self.path == "/slow":  # so large that FFmpeg waits for no second one before it knows what it is
+                image = np.random.default_rng(count).integers(0, 255, (48, 64, 3), np.uint8)
             jpeg = cv2.imencode(".jpg", image)[1].tobytes()
             head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
             try:

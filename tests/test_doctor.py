@@ -15,8 +15,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from http_camera import address, serving
 
 import doctor
 from checks import Finding, board, ok
@@ -266,6 +268,63 @@ def test_every_source_is_tried(tmp_path):
     status, found, _ = examine("--source", "demo", "--source", video, checks=only("camera"))
     assert status == 1 and "none.mp4" in found["camera"].text
     assert examine("--source", "demo", "--source", "demo", checks=only("camera"))[0] == 0
+
+
+def test_it_takes_the_flags_of_the_camera():
+    found = examine("--source", "demo", "--rotate", "90", "--height", "120", checks=only("camera"))[1]
+    assert "120x160" in found["camera"].text
+
+
+def test_it_waits_for_a_slow_camera_as_long_as_the_program_does():
+    with serving() as server:
+        flags = ("--source", address(server, "/slow"), "--read-timeout", "1000")
+        status, found, _ = examine(*flags, checks=only("camera"))
+        assert status == 0 and "64x48" in found["camera"].text
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """A folder with two videos, 64x48 pixels."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("a.avi", "b.avi"):
+        writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+        for _ in range(3):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+        writer.release()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "flags, found",
+    [
+        (["videos/*.avi"], "2 files, a.avi gives 64x48 "),
+        (["videos/b*"], "b.avi gives 64x48 "),
+        (["videos", "--jobs", "2"], "2 files, a.avi gives 64x48 "),
+        (["videos/b.avi", "--jobs", "auto"], "1 file, b.avi gives 64x48 "),
+    ],
+)
+def test_an_archive_is_looked_at_as_the_program_does(videos, monkeypatch, flags, found):
+    monkeypatch.chdir(videos.parent)
+    status, findings, _ = examine("--source", *flags, checks=only("camera"))
+    assert status == 0 and findings["camera"].text.startswith(found)
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (["videos/*.mp4"], "videos/*.mp4: No such file"),
+        (["videos/*.mp4", "--jobs", "2"], "videos/*.mp4 matches no file"),
+        (["videos"], "videos holds no images"),  # the program wants --jobs here, too
+        (["broken*"], "broken1: No such file"),
+    ],
+)
+def test_an_archive_without_a_video_is_a_problem(videos, monkeypatch, flags, told):
+    monkeypatch.chdir(videos.parent)
+    for name in ("broken1", "broken2"):
+        os.symlink("nowhere", name)
+    status, findings, _ = examine("--source", *flags, checks=only("camera"))
+    assert status == 1 and findings["camera"].text.startswith(told)
 
 
 def test_a_password_in_the_address_is_shown_to_nobody():
