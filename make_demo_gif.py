@@ -65,7 +65,7 @@ def draw(play: Play, classifier: VideoClassifier, seconds: float, score: Score) 
         status.truth = play.action(t)
         if sampler.due(t):
             prediction = dataclasses.replace(classifier.step(image, t), step_time=0.0)
-            score.count(prediction, status.truth)
+            score.count(prediction, status.truth, classifier.labels)
         status.warming_up = prediction is None or prediction.step < MODEL_FPS
         yield draw_overlay(image, prediction, status, fit_box(HEIGHT, WIDTH, classifier.fit))
 

@@ -152,6 +152,7 @@ def open_view(
         wanted_fps=pace.fps,
         mirror=options.mirror,
         truth=truth_of(source, classifier),
+        labels=classifier.labels,
         outage=getattr(source, "outage", None),
     )
 

@@ -292,7 +292,7 @@ class Session:
         frames = _memory_frames(options, self.fps)
         classifier.memory = None if frames is None else classifier.bounded_memory(frames)
         view.mirror = options.mirror
-        view.truth = truth_of(source, classifier)
+        view.truth, view.labels = truth_of(source, classifier), classifier.labels
         view.lettering = change.lettering
         if change.lettering is None:
             view.names = Names()

@@ -34,6 +34,7 @@ class View:
         wanted_fps: Frames a second that the model should see.
         mirror: Whether left and right are swapped in the picture.
         truth: Returns the true label at a frame's timestamp, where the source knows it and the model has it.
+        labels: The model's, in the order of its probabilities; needed where there is a truth.
         outage: Returns for how many seconds there has been no picture at a moment of the monotonic clock; None where
             that can't be: a file.
 
@@ -41,9 +42,10 @@ class View:
         pipeline: As given.
         sinks: As given; those that failed are taken off.
         name: The source's, drawn on the picture; "" where there is only one source.
-        fit: As given; it, mirror and truth may be replaced.
+        fit: As given; it, mirror, truth and labels may be replaced.
         mirror: As given.
         truth: As given.
+        labels: As given.
         events: What finds its events, one of its sinks; None if nobody wants to know.
         lettering: Draws translations; None for the labels as they are.
         names: How labels are written on the picture.
@@ -70,6 +72,7 @@ class View:
         wanted_fps: float,
         mirror: bool = False,
         truth: Callable[[float], str] | None = None,
+        labels: Sequence[str] = (),
         outage: Callable[[float], float] | None = None,
     ) -> None:
         self.pipeline = pipeline
@@ -85,6 +88,7 @@ class View:
         self.fit = fit
         self.mirror = mirror
         self.truth = truth
+        self.labels = labels
         self._outage = outage
         self.ended = False
         self.events: EventFinder | None = None
@@ -105,7 +109,7 @@ class View:
             self.steps += 1
             self.step_times.append(prediction.step_time)
             if self.truth is not None and prediction.timestamp is not None:
-                self.score.count(prediction, self.truth(prediction.timestamp))
+                self.score.count(prediction, self.truth(prediction.timestamp), self.labels)
         if update.frame is None:
             return False
         self.frames += 1

@@ -240,6 +240,16 @@ def test_sigterm_ends_it_with_its_score_and_recording_whole(begin: Callable[...,
     assert recorded(tmp_path / "out.mp4")[-1][0] > 0.8
 
 
+@pytest.mark.parametrize("flags", [("--threshold", 1), ("--deny", "walking left")], ids=["threshold", "deny"])
+def test_the_score_is_the_models_whatever_is_shown(begin: Callable[..., Any], flags: tuple[object, ...]) -> None:
+    demo = ("--source", "demo", "--demo-seed", SEED, "--display", "none", "--duration", 4, *ONE_THREAD)
+    status, _, errors = finish(begin(*demo, *flags))
+
+    score = re.search(r"^score: (\d+) of (\d+) steps right", errors, re.M)
+    assert status == 0 and score
+    assert int(score[1]) >= 0.6 * int(score[2]) > 0  # walking left all the time
+
+
 def test_the_demo_model_before_a_camera_says_what_it_knows(begin: Callable[..., Any]) -> None:
     status, output, errors = finish(
         begin("--model", "movinet_a0_demo.tflite", "--source", "usb:98", "--display", "none")

@@ -23,8 +23,12 @@ def frame() -> Frame:
     return Frame(image, 1.0, 0)
 
 
+LABELS = ["waving", "clapping"]
+
+
 def prediction(label: str, step: int = 9) -> Prediction:
-    return Prediction(1.0, 0.002, step, [Category(label, 0.9, 0)], np.zeros(1, np.float32), np.ones(1, np.float32))
+    probabilities = np.array([each == label for each in LABELS], np.float32)
+    return Prediction(1.0, 0.002, step, [Category(label, 0.9, LABELS.index(label))], np.zeros(2), probabilities)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -43,7 +47,7 @@ def test_only_the_picture_is_mirrored_and_its_text_stays_legible(mirror):
 
 
 def test_the_truth_is_drawn_and_counted():
-    view = View(PIPELINE, fit="crop", wanted_fps=5.0, truth=lambda timestamp: "waving")
+    view = View(PIPELINE, fit="crop", wanted_fps=5.0, truth=lambda timestamp: "waving", labels=LABELS)
     untold = View(PIPELINE, fit="crop", wanted_fps=5.0)
     for one in (view, untold):
         black = Frame(np.zeros((480, 640, 3), np.uint8), 1.0, 0)
