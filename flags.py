@@ -64,7 +64,7 @@ class Number:
         kind: int or float.
         low: The least one.
         high: The greatest one.
-        unit: For messages.
+        unit: For messages: what is counted, or in brackets what the number is.
     """
 
     kind: Callable[[str], Any]
@@ -76,9 +76,11 @@ class Number:
         try:
             value = self.kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {self.unit}") from None
+            number = "a whole number" if self.kind is int else "a number"
+            of = "" if self.unit.startswith("(") else "of "
+            raise argparse.ArgumentTypeError(f"{text!r} is not {number} {of}{self.unit}") from None
         if not (self.low <= value <= self.high):
-            raise argparse.ArgumentTypeError(f"{text} is not between {self.low:g} and {self.high:g} {self.unit}")
+            raise argparse.ArgumentTypeError(f"{text} is not between {self.low:.15g} and {self.high:.15g} {self.unit}")
         return value
 
 
@@ -98,7 +100,7 @@ class OrOff:
 
 def camera_id(text: str) -> str:
     """Converts the reference example's --cameraId to a source."""
-    return f"usb:{Number(int, 0, 99, 'camera numbers')(text)}"
+    return f"usb:{Number(int, 0, 99, '(a camera number)')(text)}"
 
 
 def threads(text: str) -> Any:

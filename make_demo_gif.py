@@ -27,6 +27,7 @@ import numpy as np
 
 import models
 from errors import UserError
+from flags import Number, Parser
 from overlay import Status, draw_overlay
 from score import Score
 from sinks.video_file import import_av
@@ -34,7 +35,7 @@ from sources.play import Play
 from sources.sampler import Sampler
 from startup import DEMO_MODEL
 from timeline.gif import map_to_palette
-from utils import fit_box, write_whole
+from utils import fit_box, say, write_whole
 from video_classifier import Prediction, VideoClassifier
 
 # OpenCV 4's letters are wider than 5's: four rows more, and there would be no room left for the truth beside the label.
@@ -89,31 +90,35 @@ def encode_gif(pictures: Iterable[np.ndarray]) -> bytes:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--model", default=DEMO_MODEL, help="default: %(default)s")
-    parser.add_argument("--labels", help="the model's labels (default: by the model's name)")
-    parser.add_argument("--seed", type=int, default=SEED, help="chooses the film (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="length of the GIF (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "docs" / "demo.gif")
-    options = parser.parse_args(arguments)
-    if options.seed < 0:
-        parser.error(f"--seed is {options.seed}; it must be 0 or more")
     try:
+        options = _parse(arguments)
         model = models.find_model(options.model)
         labels = models.find_labels(model, options.labels)
         score = Score()
         with VideoClassifier(model, labels, threads=1, top_k=1, memory=MEMORY, channel_order="bgr") as classifier:
             for note in classifier.notes:
-                print(f"model: {note}", file=sys.stderr)
+                say(f"model: {note}")
             gif = encode_gif(draw(Play(options.seed, seconds=ACTION_SECONDS), classifier, options.seconds, score))
         write_whole(options.out, gif)
     except UserError as error:
-        print(f"make_demo_gif.py: {error}", file=sys.stderr)
+        say(f"make_demo_gif.py: {error}")
         return error.status
     print(f"{options.out}: {len(gif) / 1e6:.2f} MB; {score}")
     return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("--model", default=DEMO_MODEL, help="default: %(default)s")
+    parser.add_argument("--labels", help="the model's labels (default: by the model's name)")
+    seed, seconds = Number(int, 0, 2**31 - 1, "(a seed)"), Number(float, 0.1, 3600, "seconds")
+    parser.add_argument("--seed", type=seed, default=SEED, help="chooses the film (default: %(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=SECONDS, help="length of the GIF (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "docs" / "demo.gif")
+    options = parser.parse_args(arguments)
+    if options.out.suffix.lower() != ".gif":
+        raise UserError(f"--out {options.out}: only a GIF can be made; give a name that ends in .gif")
+    return options
 
 
 if __name__ == "__main__":

@@ -18,13 +18,16 @@ install_service() {
   write_settings
   systemctl ${DESTDIR:+--root="$DESTDIR"} --quiet enable $service
   warn_of_memory
+  local started='Started now, and at every boot.'
   if [ -z "${DESTDIR-}" ]; then
     systemctl daemon-reload
     systemctl reset-failed $service
     systemctl --no-block restart $service # which may take minutes: it compiles the model, or waits for a camera
+  else
+    started="Starts at every boot of the system in $DESTDIR."
   fi
   cat <<END
-Started now, and at every boot.
+$started
   systemctl status $service              # how it is
   journalctl -u $service -f -o cat       # what it sees
   sudo python3 classify.py --live        # what is in force; with --top-k 5, say, changes that

@@ -29,6 +29,7 @@ _OPTIONS = {
 }
 # Each thread but one delays the picture by a frame; one alone is too slow for 1080p on a Pi.
 _THREADS = 2
+_AT_ONCE = 0.05  # seconds that are too few to tell
 
 
 def open_rtsp(url: str, options: Options) -> Source:
@@ -117,7 +118,8 @@ class RtspStream:
             return None
         now = time.monotonic()
         if image is None:
-            raise SourceError(f"no frame from {self.name} for {now - asked:.1f} s; check its cable or network")
+            since = f"for {now - asked:.1f} s" if now - asked >= _AT_ONCE else "any more"  # the camera hung up
+            raise SourceError(f"no frame from {self.name} {since}; check its cable or network")
         self._index += 1
         return Frame(image, now, self._index - 1)
 

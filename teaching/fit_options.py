@@ -80,7 +80,8 @@ def _add_teaching(group: argparse._ArgumentGroup) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether some views may be mirrored (default: unless a label speaks of left or right)",
     )
-    group.add_argument("--seed", type=Number(int, 0, 2**31 - 1, "seeds"), default=0, metavar="N", help="(default: 0)")
+    seed = Number(int, 0, 2**31 - 1, "(a seed)")
+    group.add_argument("--seed", type=seed, default=0, metavar="N", help="(default: 0)")
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:

@@ -35,6 +35,17 @@ def test_makes_a_gif_that_moves_and_is_the_same_each_time(tmp_path, tiny_model, 
     assert (panel.min(axis=2) > 200).sum() > 50  # a label in white
 
 
+@pytest.mark.parametrize(
+    "flags, told",
+    [(("--out", "demo.mp4"), "demo.mp4"), (("--seed", "-1"), "-1 is not between"), (("--fps", "3"), "--fps")],
+)
+def test_a_mistake_is_one_line(tmp_path, tiny_model, tiny_labels, flags, told):
+    result = make(tmp_path / "demo.gif", tiny_model, tiny_labels, "--seconds", "0.2", *flags)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1 and told in result.stderr
+    assert result.stderr.startswith("make_demo_gif.py: ") and list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_not_there_is_one_line(tmp_path, tiny_model, tiny_labels):
     result = make(tmp_path / "missing" / "demo.gif", tiny_model, tiny_labels, "--seconds", "0.2")
     assert result.returncode == 5

@@ -84,6 +84,30 @@ def test_user_and_password_are_used_and_never_shown(camera, capfd, caplog):
     assert texts[2:] == ["", "", ""]  # nor does FFmpeg say anything else
 
 
+def test_special_characters_of_a_password_are_written_as_the_hint_says(camera):
+    server = camera("30", "h264", "15", "user:se/cr#et")
+    with pytest.raises(SourceError, match=r"as %2F \(/\), %3F \(\?\), %23 \(#\)") as error:
+        open_source(server.url.replace("secret", "se/cr#et"), read_timeout=5)
+    assert "cr" not in str(error.value).split(" can't be opened")[0]
+
+    source = open_source(server.url.replace("secret", "se%2Fcr%23et"), read_timeout=5)
+    assert source.read() is not None
+    source.close()
+
+
+def test_a_camera_that_hangs_up_is_not_said_to_have_been_silent_for_no_time(camera):
+    server = camera("30")
+    source = open_source(server.url, read_timeout=5)
+    source.read()
+    server.kill()
+    time.sleep(1)  # what it had sent before is read at once then, and so is the end
+
+    with pytest.raises(SourceError, match="no frame from .* any more; check its cable or network"):
+        while source.read() is not None:
+            pass
+    source.close()
+
+
 def test_a_read_that_blocks_ends_at_the_read_timeout_and_closes_what_was_closed_meanwhile(camera):
     server = camera("30")
     source = open_source(server.url, read_timeout=1)

@@ -98,6 +98,13 @@ def test_installing_gives_it_a_unit_a_user_and_settings(installed: Machine):
 
 @needs_root
 @needs_systemd
+def test_only_a_service_that_was_started_is_called_so(machine: Machine):
+    output = machine.setup("--service").stdout
+    assert f"Starts at every boot of the system in {machine.root}." in output and "now" not in output
+
+
+@needs_root
+@needs_systemd
 def test_a_second_time_changes_nothing_and_keeps_the_settings(installed: Machine):
     installed.settings.write_text('source = "usb:0"\n')
     before = installed.unit.read_text(), installed.user(), installed.groups()
