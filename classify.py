@@ -236,7 +236,7 @@ class CaptureLoop:
             self._keys[key]()
 
     def _report(self) -> None:
-        """Tells a service manager that the program is alive: that the model advances, or can't for a good reason."""
+        """Tells a service manager that the program is alive: that no step hangs, or none is to be expected."""
         now = time.monotonic()
         running = self._session.running
         outages = [view.pipeline.outage(now) for view in running]
@@ -245,7 +245,7 @@ class CaptureLoop:
             status = f"no signal for {min(outages):.0f} s"
         else:
             status = ", ".join(f"model {view.pipeline.sample_fps:.1f} frames a second" for view in running)
-        self._notifier.beat(self._session.steps, status, waiting=self._session.paused or away)
+        self._notifier.beat(self._session.turns, status, waiting=self._session.paused or away)
 
     def _reset(self) -> None:
         for view in self._session.views:

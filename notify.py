@@ -31,37 +31,38 @@ class Notifier:
         self._clock = clock
         self._due = clock()
         self._ready = False
-        self._steps = 0  # when the last message was sent
+        self._turns = 0  # when the last message was sent
         self._socket: socket.socket | None = None
         if address[:1] in ("/", "@"):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.settimeout(_SEND_TIMEOUT)
 
-    def beat(self, steps: int, status: str, waiting: bool = False) -> None:
-        """Reports that the program is alive: READY=1 with the model's first step, WATCHDOG=1 with later ones.
+    def beat(self, turns: int, status: str, waiting: bool = False) -> None:
+        """Reports that the program is alive: READY=1 with the model's first step, then WATCHDOG=1.
 
         To be called many times a second, from the loop that must not stand still; sends a message every few seconds
-        (at most half of WatchdogSec). While no further step is made it sends nothing, so that systemd restarts a
-        program whose inference hangs. Not so while it waits for a camera that is away: that is no fault of the
-        program, and a restart would not bring the camera back.
+        (at most half of WatchdogSec). While the inference thread makes no further turn it sends nothing, so that
+        systemd restarts a program whose inference hangs. Not so while it waits for a camera that is away: that is no
+        fault of the program, and a restart would not bring the camera back.
 
         Args:
-            steps: Steps of the model so far.
+            turns: Of the inference thread so far, 0 before the model's first step, see Pipeline.turns. What counts is
+                that the number changes: with other sources it begins anew.
             status: One line for `systemctl status`.
-            waiting: No step is to be expected: the source is away and being tried again, or the user paused.
+            waiting: No turn is to be expected: the source is away and being tried again, or the user paused.
         """
         now = self._clock()
-        if self._socket is None or now < self._due or not (waiting or steps > self._steps):
+        if self._socket is None or now < self._due or not (waiting or turns != self._turns):
             return
         if self._ready:
             news = "WATCHDOG=1"
-        elif steps:
+        elif turns:
             news = "READY=1"
         else:
             news = f"EXTEND_TIMEOUT_USEC={_PATIENCE * 1e6:.0f}"
         sent = self._send(f"{news}\nSTATUS={status}")
-        self._ready = self._ready or (sent and steps > 0)
-        self._steps, self._due = steps, now + self._period
+        self._ready = self._ready or (sent and turns > 0)
+        self._turns, self._due = turns, now + self._period
 
     def stop(self) -> None:
         """Reports that the program is ending on purpose; may be called twice."""

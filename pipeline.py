@@ -45,6 +45,8 @@ class Pipeline:
     Attributes:
         camera_fps: Frames a second that the source delivers, by their timestamps. Written by the capture thread.
         sample_fps: Steps a second that the model achieves, by their timestamps. Written by the inference thread.
+        turns: How often the inference thread was free for a frame, from the model's first step on. It stands still
+            while a step hangs, and only then: neither a pace of one step a minute nor a camera that is away stops it.
         pace: As given to `open_pipeline`; may be replaced by any thread.
         forget_after: Likewise.
         note: Why the model is given fewer frames than it wants, "hot: 3 fps"; "" if it isn't.
@@ -62,6 +64,7 @@ class Pipeline:
     ) -> None:
         self.camera_fps = 0.0
         self.sample_fps = 0.0
+        self.turns = 0
         self.stuck = False
         self._source = source
         self._classifier = classifier
@@ -192,6 +195,10 @@ class Pipeline:
         self.sample_fps = self._sample_meter.rate(frame.timestamp)
         return [] if prediction is None else [prediction]
 
+    def _count_turn(self, frame: Frame | None) -> None:
+        """Counts a turn of the inference thread, in which it was given a frame or none came in time."""
+        self.turns += frame is not None or self.turns > 0
+
     def _is_gap(self, timestamp: float) -> bool:
         """Says whether nothing came for so long that what the model remembers is of another time."""
         last, self._last_frame = self._last_frame, timestamp
@@ -238,6 +245,7 @@ class LivePipeline(Pipeline):
         return True
 
     def next(self, timeout: float) -> Update | None:
+        self._end_if_overdue()
         frame = self._captured.get(self._shown, timeout)
         self._shown = self._shown if frame is None else frame.index
         camera_ended = self._captured.finished(self._shown)
@@ -328,6 +336,7 @@ class FilePipeline(Pipeline):
             frame = self._captured.get(_POLL)
             if frame is not None:
                 self._results.put(Update(frame, self._step_if_due(frame)))
+            self._count_turn(frame)
 
 
 def open_pipeline(

@@ -159,9 +159,9 @@ class Session:
         return self._window is not None or bool(self.sinks) or any(view.sinks for view in self.views)
 
     @property
-    def steps(self) -> int:
-        """Steps of all models so far."""
-        return sum(view.steps for view in self.views)
+    def turns(self) -> int:
+        """Those of all views, see Pipeline.turns; begins anew with other sources."""
+        return sum(view.pipeline.turns for view in self.views)
 
     @property
     def events(self) -> int:

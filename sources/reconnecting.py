@@ -25,6 +25,7 @@ ANSWERED_PAUSE = 1.0  # the longest while something answers there: with an openi
 PROBE_INTERVAL = 0.5  # between looks, during a pause, whether the camera is back
 OPEN_TIMEOUT = 20.0  # for opening a camera and its first frame; FFmpeg itself takes up to 10 and a read timeout
 CLOSE_TIMEOUT = 1.0  # for a driver to let go of a camera
+NOTICE_AFTER = 2.5  # without a picture until that is told, however long the read timeout; for a slow camera longer
 # Threads that drivers have swallowed for good. One more would help no better; a new process may.
 MOST_STUCK = 3
 
@@ -104,6 +105,7 @@ class Reconnecting:
         self._index = 0
         self._lost = False
         self._last_frame = time.monotonic()
+        self._interval = 0.0  # seconds between the last two frames
         self._stuck: list[_Reader] = []
         self._closed = threading.Event()
         self._replacing = threading.Lock()
@@ -130,7 +132,8 @@ class Reconnecting:
             now: Seconds of the monotonic clock.
         """
         silence = max(0.0, now - self._last_frame)
-        return silence if self._lost or silence > self._read_timeout / 2 else 0.0
+        noticed = min(self._read_timeout / 2, max(NOTICE_AFTER, 2 * self._interval))
+        return silence if self._lost or silence > noticed else 0.0
 
     def interrupt(self) -> None:
         """Makes a read that blocks return None, as all later ones will; returns at once."""
@@ -152,6 +155,7 @@ class Reconnecting:
             raise SourceError(f"{self.name} repeats one picture; it has frozen, or looks at nothing")
         if self._lost:
             _log.warning("%s is back after %.1f s", self.name, now - self._last_frame)
+        self._interval = 0.0 if self._lost else now - self._last_frame
         self._lost = False
         self._last_frame = now
         self._index += 1

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from camera_process import HTTP_CAMERA, Server
+from conftest import DATA, ROOT
 from http_camera import address, serving
 
 from notify import Notifier
@@ -110,6 +111,20 @@ def test_hanging_inference_falls_silent_however_busy_the_loop_is(manager):
     assert manager.heard() == [{"WATCHDOG": "1", "STATUS": "at work"}]
 
 
+def test_a_count_that_begins_anew_is_a_sign_of_life_too(manager):
+    """With other sources, the turns of their threads are counted from 0."""
+    clock = Time()
+    notifier = Notifier(clock)
+    notifier.beat(1000, "at work")
+    manager.heard()
+
+    for turns in range(20):
+        clock.now += 1
+        notifier.beat(turns, "at work")
+
+    assert len([message for message in manager.heard() if "WATCHDOG" in message]) >= 20 // 4 - 1
+
+
 def test_waiting_for_a_camera_is_no_hang(manager):
     clock = Time()
     notifier = Notifier(clock)
@@ -201,14 +216,21 @@ def test_without_a_manager_nothing_happens(monkeypatch):
 def start(tmp_path, tiny_model, tiny_labels):
     """Starts the program, or what wraps it, under a manager with a watchdog of one second."""
     started = []
+    tmp_path.chmod(0o700)
     manager = Manager(str(tmp_path / "manager"))
 
     def run(*flags: object, program: Path = ROOT / "classify.py", first: tuple[object, ...] = ()):
-        command = [sys.executable, program, *first, "--model", tiny_model, "--labels", tiny_labels, *flags]
+        model = () if "--model" in flags else ("--model", tiny_model, "--labels", tiny_labels)
+        command = [sys.executable, program, *first, *model, *flags]
         process = subprocess.Popen(
             [str(word) for word in [*command, "--display", "none", "--jsonl", tmp_path / "predictions.jsonl"]],
             cwd=tmp_path,
-            env={**os.environ, "NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "1000000"},
+            env={
+                **os.environ,
+                "NOTIFY_SOCKET": manager.name,
+                "WATCHDOG_USEC": "1000000",
+                "XDG_RUNTIME_DIR": str(tmp_path),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -278,3 +300,63 @@ def test_a_program_that_is_started_before_its_camera_waits_for_it(start):
     with serving(port=port):
         manager.wait_for("READY", "1")
         manager.wait_for("WATCHDOG", "1")
+
+
+def count_lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_it_is_heard_between_two_steps_however_far_apart_they_are(start, tmp_path):
+    _, manager = start("--source", "demo", "--sample-fps", "0.1")
+    manager.wait_for("READY", "1")
+
+    heard = []
+    while count_lines(tmp_path / "predictions.jsonl") < 2:  # ten seconds
+        message = manager.hear(1) or {}
+        heard += [time.monotonic()] if "WATCHDOG" in message else []
+
+    assert len(heard) >= 5
+
+
+def test_it_is_ready_before_the_first_clip_is_whole(start, tmp_path):
+    model = ("--model", DATA / "clip.tflite", "--labels", DATA / "clip.txt")
+    _, manager = start("--source", "demo", *model, "--sample-fps", "0.5")
+
+    manager.wait_for("READY", "1")
+    manager.wait_for("WATCHDOG", "1")
+    manager.wait_for("WATCHDOG", "1")
+
+    assert count_lines(tmp_path / "predictions.jsonl") == 0
+
+
+def test_it_is_heard_with_another_source_as_soon_as_with_the_first(start, tmp_path):
+    predictions = tmp_path / "predictions.jsonl"
+    _, manager = start("--source", "demo", "--instance", "test")
+    manager.wait_for("READY", "1")
+    while count_lines(predictions) < 40:
+        assert manager.hear(LIMIT)
+
+    with serving() as camera:
+        url = address(camera, "/cam")
+        live = [sys.executable, ROOT / "classify.py", "--live", "--instance", "test", "--source", url]
+        subprocess.run(live, env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}, check=True, capture_output=True)
+        manager.heard()
+        before = count_lines(predictions)
+        manager.wait_for("WATCHDOG", "1")
+        manager.wait_for("WATCHDOG", "1")
+
+        assert count_lines(predictions) - before < 30  # not only when the old source's steps are caught up with
+
+
+def test_a_frozen_camera_is_told_long_before_a_long_read_timeout_is_over(start):
+    camera = Server(HTTP_CAMERA)
+    try:
+        process, manager = start("--source", camera.url, "--read-timeout", "600")
+        manager.wait_for("READY", "1")
+        camera.send(signal.SIGSTOP)
+
+        assert "WATCHDOG" in manager.wait_for("STATUS", "no signal for")
+        assert "WATCHDOG" in manager.wait_for("STATUS", "no signal for")
+        assert process.poll() is None
+    finally:
+        camera.kill()

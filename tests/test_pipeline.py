@@ -181,6 +181,34 @@ def test_leaving_stops_the_threads_and_closes_the_source(live):
     assert not {"capture", "inference"} & {thread.name for thread in threading.enumerate()}
 
 
+def test_turns_go_on_without_frames_and_without_steps_but_not_while_a_step_hangs():
+    release = threading.Event()
+    camera, model = Camera(live=True), Model()
+    model.step, step = lambda *frame: step(*frame) if not model.begun else release.wait(60), model.step
+    with open_pipeline(camera, model, Pace(0.1)) as pipeline:
+        assert wait_until(lambda: len(model.begun) == 1 and pipeline.turns > 5)  # no step for the next 10 s
+        pipeline.pause(True)  # no frames for the model
+        before = pipeline.turns
+        assert wait_until(lambda: pipeline.turns > before + 5)
+        pipeline.pause(False)
+        pipeline.pace = Pace(5)  # a step again, which hangs
+        assert wait_until(lambda: stands_still(lambda: pipeline.turns))
+        release.set()
+
+
+def wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def stands_still(number):
+    before = number()
+    time.sleep(1)
+    return number() == before
+
+
 def test_a_driver_that_never_returns_does_not_hold_up_the_end():
     camera, release = Camera(live=True), threading.Event()
     camera.read = release.wait

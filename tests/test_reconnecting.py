@@ -140,6 +140,15 @@ def test_a_frozen_server_is_noticed_and_seen_again_when_it_goes_on(server, view)
     assert viewer.source.outage(time.monotonic()) == 0
 
 
+def test_an_outage_is_told_after_some_seconds_however_long_the_read_timeout(http_server, view):
+    viewer = view(http_server.url, read_timeout=600)
+    viewer.wait_for_frames(5)
+
+    http_server.send(signal.SIGSTOP)
+    viewer.wait_for_outage()
+    assert viewer.error is None
+
+
 @pytest.mark.parametrize("state", ["delivers", "killed", "stopped", "stopped for long"])
 def test_closing_takes_less_than_two_seconds_and_leaves_no_thread(server, view, state):
     """A stopped server holds one thread in a read, a server stopped for long in an opening, 30 s and 10 s by itself."""
@@ -468,6 +477,34 @@ def test_a_driver_that_raises_is_a_camera_that_fails(usb, view, caplog):
     viewer.wait_for_frames(5)
 
     assert "RuntimeError" in caplog.text and "secret" not in caplog.text
+
+
+class SlowCamera:
+    """Gives a picture each 3 s."""
+
+    name, live, fps = "camera", True, 0.3
+
+    def __init__(self):
+        self.closed = threading.Event()
+
+    def read(self):
+        self.closed.wait(3)
+        return None if self.closed.is_set() else Frame(np.zeros((8, 8, 3), np.uint8), time.monotonic(), 0)
+
+    def close(self):
+        self.closed.set()
+
+
+def test_a_slow_camera_is_not_away_between_two_pictures():
+    viewer = Viewer(keep_open(SlowCamera, Link(), read_timeout=60))
+    viewer.wait_for_frames(2)
+    outages = []
+    for wanted in (3, 4):
+        while len(viewer.frames) < wanted:
+            outages.append(viewer.source.outage(time.monotonic()))
+            time.sleep(0.05)
+    viewer.finish()
+    assert max(outages) == 0
 
 
 def test_frames_are_handed_on_whole():
