@@ -331,9 +331,12 @@ def _run(options: Namespace, signals: Signals) -> None:
     notifier = Notifier()  # first: before anything can start a child process
     options.source = options.source and [archive.only_match(uri) for uri in options.source]
     tell_waiting = partial(notifier.beat, 0, "waiting for the camera", waiting=True)
+    looking = options.source is None
     name, uris, note = wait_for(
-        lambda: startup.choose(options.model, options.source, lambda: await_camera(options.retry)), tell_waiting
+        lambda: startup.choose(options.model, options.source, lambda: await_camera(options.retry)),
+        lambda: looking and tell_waiting(),
     )
+    notifier.begin("loading the model")
     if note:
         say(note)
     options.model, options.source = name, uris
@@ -350,7 +353,9 @@ def _run(options: Namespace, signals: Signals) -> None:
         services = stack.enter_context(Services(options, instance))
         session = stack.enter_context(Session(window, services))
         given = ["record"] if options.record is not None else []
-        session.commit(wait_for(lambda: session.prepare(options, given), tell_waiting))
+        session.commit(
+            wait_for(lambda: session.prepare(options, given), lambda: session.awaits_camera and tell_waiting())
+        )
         loop = CaptureLoop(
             session, signals.stop, window, snapshots=options.snapshots, notifier=notifier, instance=instance
         )

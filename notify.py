@@ -12,6 +12,7 @@ from typing import Callable
 
 _PERIOD = 10.0  # seconds between messages at most, so that what `systemctl status` shows is no older
 _PATIENCE = 60.0  # seconds that a start may still take, counted from each message that says what it waits for
+_START_TIME = 300.0  # seconds that loading may take, however long the camera was waited for; as TimeoutStartSec
 _SEND_TIMEOUT = 1.0  # seconds; a system that is too busy to listen must not stop the pictures
 
 
@@ -36,6 +37,15 @@ class Notifier:
         if address[:1] in ("/", "@"):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.settimeout(_SEND_TIMEOUT)
+
+    def begin(self, status: str) -> None:
+        """Reports what the program does before its first step, and asks for some minutes for it, once.
+
+        Args:
+            status: One line for `systemctl status`.
+        """
+        if self._socket is not None:
+            self._send(f"EXTEND_TIMEOUT_USEC={_START_TIME * 1e6:.0f}\nSTATUS={status}")
 
     def beat(self, turns: int, status: str, waiting: bool = False) -> None:
         """Reports that the program is alive: READY=1 with the model's first step, then WATCHDOG=1.

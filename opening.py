@@ -28,6 +28,7 @@ from sources.link import link_to
 from sources.paced import Paced
 from sources.reconnecting import keep_open
 from thermal import Cooling
+from utils import say
 from video_classifier import VideoClassifier
 from view import View
 
@@ -177,10 +178,15 @@ def open_sinks(options: Namespace, source: str, window: Viewer | None, name: str
 
 
 def await_camera(retries: int | None) -> str:
-    """Finds the camera; looks again, every two seconds, as often as --retry says."""
+    """Finds the camera; looks again, every two seconds, as often as --retry says, and tells each reason once."""
+    told: set[str] = set()
     for _ in range(retries or 0):
-        with contextlib.suppress(SourceError):
+        try:
             return find_camera()
+        except SourceError as error:
+            if str(error) not in told:
+                told.add(str(error))
+                say(f"{error}; trying again")
         time.sleep(_LOOK_AGAIN)
     return find_camera()
 

@@ -22,6 +22,7 @@ from sinks.video_file import VideoFile
 from sinks.viewer import Viewer
 from sources import identity
 from sources.clock import Clock
+from sources.link import link_to
 from stream import Stream
 from thermal import Cooling
 from timeline.drawing import Names
@@ -54,6 +55,8 @@ class Session:
         classifiers: One for each view.
         clock: Paces a file in a window; None for cameras, and where nobody looks.
         paused: Whether the picture stands still.
+        awaits_camera: Whether prepare() is opening sources of which one is a camera: with --retry that takes as long
+            as the camera is away.
     """
 
     def __init__(self, window: Viewer | None, services: Services) -> None:
@@ -65,6 +68,7 @@ class Session:
         self.classifiers: list[Classifier] = []
         self.clock: Clock | None = None
         self.paused = False
+        self.awaits_camera = False
         self._window = window
         self._services = services
         self._streams: list[Stream] = []
@@ -108,6 +112,8 @@ class Session:
         except BaseException:
             change.discard()
             raise
+        finally:
+            self.awaits_camera = False
         return change
 
     def commit(self, change: Change) -> None:
@@ -230,6 +236,7 @@ class Session:
     def _prepare_streams(self, change: Change, going_on: Sequence[Stream | None]) -> None:
         options = change.options
         running = {place: stream.source for place, stream in enumerate(going_on) if stream is not None}
+        self.awaits_camera = any(link_to(uri) is not None for uri in options.source)
         sources = open_sources(options.source, change.classifiers[0].input_size[::-1], options, running)
         names = [stream.name for stream in going_on if stream is not None]
         for uri, source, stream, classifier in zip(options.source, sources, going_on, change.classifiers):

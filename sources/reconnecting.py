@@ -42,7 +42,8 @@ def keep_open(
 ) -> Source:
     """Opens a camera and opens it again whenever it fails.
 
-    The first opening fails at once, since it may be the address that is wrong, unless `retries` are asked for.
+    The first opening fails at once, since it may be the address that is wrong, unless `retries` are asked for; then
+    each reason is told once.
 
     Args:
         open_camera: Opens it.
@@ -59,6 +60,7 @@ def keep_open(
         PackageError: It needs a Python package that isn't installed.
     """
     pauses = _Pauses(link, threading.Event())
+    told: set[str] = set()
     for failures in itertools.count():
         try:
             link.prepare()
@@ -67,7 +69,8 @@ def keep_open(
         except SourceError as error:
             if failures >= (retries or 0):
                 raise
-            if failures == 0:
+            if str(error) not in told:
+                told.add(str(error))
                 _log.warning("%s; trying again", error)
             pauses.wait()
     if not source.live:

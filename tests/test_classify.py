@@ -17,6 +17,9 @@ import pytest
 from conftest import ROOT
 from http_camera import address, serving
 
+from errors import SourceError
+from sources import find_camera
+
 RED, BLUE = (0, 0, 255), (255, 0, 0)
 LIMIT = 60  # seconds; against hanging only
 
@@ -296,6 +299,21 @@ def test_a_signal_is_heard_while_a_camera_does_not_answer(start):
 
         assert program.wait(LIMIT) == 143
         assert time.monotonic() - begun < 2
+
+
+def test_a_camera_that_is_waited_for_is_named_once(start):
+    try:
+        camera = find_camera()
+    except SourceError:
+        pass
+    else:
+        pytest.skip(f"needs a machine without a camera; this one has {camera}")
+    program = start("--display", "none", "--retry", 2)
+    errors = program.communicate(timeout=LIMIT)[1].splitlines()
+
+    assert program.returncode == 4
+    assert [line.startswith("no camera found: ") and line.endswith(" trying again") for line in errors] == [True, False]
+    assert errors[1].startswith("classify.py: no camera found: ")
 
 
 def test_nohup_keeps_it_running_when_the_login_ends(start, red_video):

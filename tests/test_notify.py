@@ -125,6 +125,18 @@ def test_a_count_that_begins_anew_is_a_sign_of_life_too(manager):
     assert len([message for message in manager.heard() if "WATCHDOG" in message]) >= 20 // 4 - 1
 
 
+def test_loading_is_given_minutes_once(manager):
+    clock = Time()
+    notifier = Notifier(clock)
+    notifier.begin("loading")
+    for _ in range(100):
+        clock.now += 1
+        notifier.beat(0, "no news")
+
+    (message,) = manager.heard()
+    assert message["STATUS"] == "loading" and 60e6 < int(message["EXTEND_TIMEOUT_USEC"]) <= 300e6
+
+
 def test_waiting_for_a_camera_is_no_hang(manager):
     clock = Time()
     notifier = Notifier(clock)
@@ -360,3 +372,22 @@ def test_a_frozen_camera_is_told_long_before_a_long_read_timeout_is_over(start):
         assert process.poll() is None
     finally:
         camera.kill()
+
+
+def test_the_status_says_what_the_start_waits_for(start):
+    _, manager = start("--source", "demo")
+    statuses = []
+    while "READY" not in (message := manager.hear(LIMIT)):
+        statuses.append(message["STATUS"])
+    assert statuses == ["loading the model"]
+
+
+def test_a_camera_that_is_away_at_the_start_is_waited_for_once_the_model_is_there(start):
+    with serving() as camera:
+        url = address(camera, "/cam")
+    _, manager = start("--source", url, "--retry", "1000")
+
+    assert manager.hear(LIMIT)["STATUS"] == "loading the model"
+    for _ in range(3):
+        message = manager.hear(LIMIT)
+        assert message["STATUS"] == "waiting for the camera" and "EXTEND_TIMEOUT_USEC" in message

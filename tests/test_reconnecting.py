@@ -248,6 +248,19 @@ def test_with_retries_the_first_opening_waits_for_the_camera(view, http_server):
     viewer.wait_for_frames(5)
 
 
+def test_each_reason_that_the_first_opening_waits_for_is_told_once(caplog):
+    errors = iter(["refused", "refused", "wrong password", "refused"])
+
+    def open_camera():
+        for error in errors:
+            raise SourceError(error)
+        return SlowCamera()
+
+    keep_open(open_camera, Link(), retries=1000).close()
+
+    assert caplog.messages == ["refused; trying again", "wrong password; trying again"]
+
+
 def test_a_video_file_over_http_is_not_opened_again(tmp_path):
     path = tmp_path / "a.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))

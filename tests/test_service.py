@@ -258,6 +258,12 @@ def test_every_suggestion_in_the_settings_works(tmp_path):
         parse_options(["--config", str(file)])
 
 
+def test_the_unit_lets_it_use_both_kinds_of_screen():
+    """What --display screen opens, /dev/fb0, and what a desktop would."""
+    unit = (ROOT / f"service/{NAME}.service").read_text()
+    assert {"char-fb rw", "char-drm rw"} <= set(re.findall(r"^DeviceAllow=(.*)", unit, re.MULTILINE))
+
+
 def test_every_command_that_it_prints_names_the_service(tmp_path):
     """The name stands in the unit, the settings and the script: they must agree."""
     for file in ("movinet-pi.service", "config.toml", "install.sh"):
