@@ -21,7 +21,7 @@ from video_classifier import Prediction
 
 _POLL = 0.1  # seconds between looks at the stop flag
 _TURN = 0.02  # seconds in which each of several pipelines is looked at, when none has a new frame
-_STOP_WITHIN = 1.0  # seconds for both threads; the program as a whole has 2
+_STOP_WITHIN = 1.0  # seconds for all threads; the program as a whole has 2
 _QUEUED_FRAMES = 8  # of a file, between two threads: hides one step of 200 ms at 30 fps; 50 MB at 1080p
 _KEPT_PREDICTIONS = 64  # of a live source, while the main thread is held up (a window being dragged)
 
@@ -80,6 +80,7 @@ class Pipeline:
         self._awake.set()
         self._reset_wanted = threading.Event()
         self._last_frame: float | None = None  # its timestamp, in the capture thread
+        self._stop_by = 0.0  # seconds of the monotonic clock until which threads that were told to stop are waited for
         self._error: BaseException | None = None
         self._captured: Any = None  # hand-overs of the subclass
         self._results: Any = None
@@ -98,19 +99,26 @@ class Pipeline:
         return [("capture", self._capture, self._captured), ("inference", self._infer, self._results)]
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._awake.set()
-        self._captured.close()
-        self._results.close()
-        interrupt = getattr(self._source, "interrupt", None)
-        if interrupt is not None:  # Its read blocks for as long as the camera is away.
-            interrupt()
-        deadline = time.monotonic() + _STOP_WITHIN
+        self.stop()
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, self._stop_by - time.monotonic()))
         self.stuck = any(thread.is_alive() for thread in self._threads)
         if not self.stuck:
             self._source.close()
+
+    def stop(self) -> None:
+        """Tells the threads to stop and returns at once, so that several pipelines can stop at the same time.
+
+        Leaving the context does so, too, and waits for them; it may have been done before.
+        """
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        self._stop_by = time.monotonic() + _STOP_WITHIN
+        self._awake.set()
+        self._captured.close()
+        self._results.close()
+        self._interrupt()
 
     def next(self, timeout: float) -> Update | None:
         """Waits up to `timeout` seconds for the next frame; None at the end of the stream.
@@ -149,6 +157,11 @@ class Pipeline:
 
     def _infer(self) -> None:
         raise NotImplementedError
+
+    def _interrupt(self) -> None:
+        interrupt = getattr(self._source, "interrupt", None)
+        if interrupt is not None:  # Its read blocks until the next frame, or for as long as the camera is away.
+            interrupt()
 
     def _run(self, work: Callable[[], None], output: Any) -> None:
         try:

@@ -91,11 +91,13 @@ class Stream:
         self.view.sinks = [*([] if self._timeline is None else [self._timeline]), *self._sinks]
 
     def finish(self) -> None:
-        """Ends what lasts, and the outputs that take no time for it; may be called twice.
+        """Tells its threads to stop, and ends the outputs that take no time for it; may be called twice.
 
         Raises:
             OutputError: One could not be finished; the others are.
         """
+        if self.view is not None:
+            self.view.pipeline.stop()
         with contextlib.ExitStack() as stack:  # the last one, which tells the others of events, first
             for sink in self._sinks:
                 stack.callback(sink.close)

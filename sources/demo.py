@@ -57,6 +57,10 @@ class Demo:
         """Returns what the figure does in the frame of this timestamp, one of `actions`."""
         return self._script.action(max(0.0, timestamp - self._start))
 
+    def interrupt(self) -> None:
+        """Makes a read that waits return None, as all later ones will; returns at once."""
+        self._closed.set()
+
     def close(self) -> None:
         """Ends the film; may be called twice."""
-        self._closed.set()
+        self.interrupt()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
 from sources import Frame, Source
 from sources.clock import Clock
-
-_LOOK = 0.1  # seconds between looks at whether it was closed
 
 
 class Paced:
@@ -25,19 +24,27 @@ class Paced:
         self.fps = source.fps
         self._source = source
         self._clock = Clock()
-        self._closed = False
+        self._closed = threading.Event()
 
     def read(self) -> Frame | None:
-        """Waits until the next frame is due, and stamps it with the monotonic clock; None at the end."""
+        """Waits until the next frame is due, and stamps it with the monotonic clock; None at the end and once closed.
+
+        Raises:
+            SourceError: The file broke.
+        """
         frame = self._source.read()
-        while frame is not None and not self._closed:
+        while frame is not None and not self._closed.is_set():
             remaining = self._clock.wait_time(frame.timestamp)
             if remaining <= 0:
                 return replace(frame, timestamp=time.monotonic())
-            time.sleep(min(remaining, _LOOK))
+            self._closed.wait(min(remaining, threading.TIMEOUT_MAX))
         return None
+
+    def interrupt(self) -> None:
+        """Makes a read that waits return None, as all later ones will; returns at once."""
+        self._closed.set()
 
     def close(self) -> None:
         """Closes the file; may be called twice."""
-        self._closed = True
+        self.interrupt()
         self._source.close()

@@ -111,6 +111,7 @@ class Reconnecting:
         self._interval = 0.0  # seconds between the last two frames
         self._stuck: list[_Reader] = []
         self._closed = threading.Event()
+        self._close_by = 0.0  # seconds of the monotonic clock until which an interrupted driver is waited for
         self._replacing = threading.Lock()
         self._reader = _Reader(lambda: source, link)
 
@@ -141,13 +142,15 @@ class Reconnecting:
     def interrupt(self) -> None:
         """Makes a read that blocks return None, as all later ones will; returns at once."""
         with self._replacing:
+            if not self._closed.is_set():
+                self._close_by = time.monotonic() + CLOSE_TIMEOUT
             self._closed.set()
             self._reader.stop()
 
     def close(self) -> None:
         """Interrupts, and waits a moment for the camera to be released; may be called twice."""
         self.interrupt()
-        self._reader.join(CLOSE_TIMEOUT)
+        self._reader.join(max(0.0, self._close_by - time.monotonic()))
 
     def _next_frame(self) -> Frame:
         frame = self._reader.get(self._read_timeout)

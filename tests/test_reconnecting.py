@@ -520,6 +520,31 @@ def test_a_slow_camera_is_not_away_between_two_pictures():
     assert max(outages) == 0
 
 
+class HangingCamera:
+    """Never returns from a read, whatever is done to it."""
+
+    name, live, fps = "camera", True, 30.0
+
+    def __init__(self, release):
+        self.read = lambda: release.wait(LIMIT) and None
+
+    def close(self):
+        pass
+
+
+def test_many_drivers_that_hang_are_waited_for_at_the_same_time():
+    release = threading.Event()
+    cameras = [keep_open(lambda: HangingCamera(release), Link()) for _ in range(8)]
+    begun = time.monotonic()
+    for camera in cameras:
+        camera.interrupt()
+    for camera in cameras:
+        camera.close()
+    assert time.monotonic() - begun < 5  # one after the other it would be 8
+    release.set()
+    wait_until(lambda: not camera_threads())
+
+
 def test_frames_are_handed_on_whole():
     """The small picture for the model and the camera's own timestamp are kept."""
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 
 import cv2
 import numpy as np
 import pytest
-from test_classify import BLUE, RED, predictions, run, start, write_video  # noqa: F401 (fixtures)
+from test_classify import BLUE, LIMIT, RED, predictions, run, start, write_video  # noqa: F401 (fixtures)
 from test_pipeline import Camera, Model
 
 from errors import SourceError
 from grid import tile
 from pace import Pace
 from pipeline import InferenceWorker, open_pipeline
+from sources import open_source
+from sources.paced import Paced
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,32 @@ def drain(pipeline, seconds=5.0):
     end = time.monotonic() + seconds
     while pipeline.next(0.1) is not None:
         assert time.monotonic() < end
+
+
+def test_many_slow_sources_are_stopped_at_the_same_time(start):  # noqa: F811
+    """Their next pictures are ten seconds away."""
+    flags = ["--source", "demo"] * 12
+    program = start(*flags, "--camera-fps", 0.1, "--display", "none", "--jsonl", "-", "--threads", 1)
+    assert predictions(program.stdout.readline())
+    program.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+
+    assert program.wait(LIMIT) == 143
+    assert time.monotonic() - begun < 6  # one after the other it would be 12
+
+
+def test_a_file_beside_other_sources_need_not_be_waited_for(tmp_path):
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((48, 64, 3), 100, np.uint8))
+    source = Paced(open_source(str(tmp_path), fps=0.1))
+    assert source.read() is not None
+    begun = time.monotonic()
+    threading.Timer(0.2, source.interrupt).start()
+
+    assert source.read() is None
+    assert time.monotonic() - begun < 5  # the next picture is ten seconds away
+    source.close()
+    assert source.read() is None
 
 
 @pytest.mark.parametrize("count, columns, rows", [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2), (9, 3, 3)])
