@@ -225,6 +225,9 @@ class CaptureLoop:
         self._outages_at = now + _OUTAGE_PERIOD
         silent = [view for view in self._session.running if view.update_outage(now)]
         for view in silent:
+            if view.pending:  # made from the last frame after it was shown; nothing older is told later
+                picture = view.picture() if self._session.draws else view.frame.image
+                self._write(view.sinks, picture, view.frame.timestamp, view)
             seconds = view.status.no_signal
             self._give(view.sinks, lambda sink, seconds=seconds: sink.no_signal(seconds))
         if silent:
@@ -361,7 +364,6 @@ def _run(options: Namespace, signals: Signals) -> None:
         )
         signals.deferred = True
         loop.run()
-    session.summarize()
 
 
 def _open_control(instance: Instance, stack: contextlib.ExitStack) -> None:

@@ -22,6 +22,7 @@ from video_classifier import Prediction
 _POLL = 0.1  # seconds between looks at the stop flag
 _TURN = 0.02  # seconds in which each of several pipelines is looked at, when none has a new frame
 _STOP_WITHIN = 1.0  # seconds for all threads; the program as a whole has 2
+_OVERDUE_AFTER = 1.0  # seconds past a live source's duration in which its last frames may still come
 _QUEUED_FRAMES = 8  # of a file, between two threads: hides one step of 200 ms at 30 fps; 50 MB at 1080p
 _KEPT_PREDICTIONS = 64  # of a live source, while the main thread is held up (a window being dragged)
 
@@ -79,7 +80,8 @@ class Pipeline:
         self._awake = threading.Event()
         self._awake.set()
         self._reset_wanted = threading.Event()
-        self._last_frame: float | None = None  # its timestamp, in the capture thread
+        self._first_frame: float | None = None  # their timestamps, in the capture thread
+        self._last_frame: float | None = None
         self._stop_by = 0.0  # seconds of the monotonic clock until which threads that were told to stop are waited for
         self._error: BaseException | None = None
         self._captured: Any = None  # hand-overs of the subclass
@@ -173,13 +175,13 @@ class Pipeline:
 
     def _frames(self) -> Iterator[Frame]:
         """Reads the source within the bounds of the run."""
-        start = None
         while not self._stop.is_set():
             frame = self._source.read()
             if frame is None:
                 return
-            start = frame.timestamp if start is None else start
-            if self._duration is not None and frame.timestamp - start >= self._duration:
+            if self._first_frame is None:
+                self._first_frame = frame.timestamp
+            if self._duration is not None and frame.timestamp - self._first_frame >= self._duration:
                 return
             if self._is_gap(frame.timestamp):
                 self._reset_wanted.set()
@@ -235,6 +237,7 @@ class LivePipeline(Pipeline):
         self._results: BoundedQueue[Prediction] = BoundedQueue(_KEPT_PREDICTIONS)
         self._shown = -1
         self._seen = -1
+        self._overdue = False
         self._worker = worker
         if worker is not None:
             worker.add(self)
@@ -255,6 +258,7 @@ class LivePipeline(Pipeline):
             self._seen = frame.index
             for prediction in self._step_if_due(frame):
                 self._results.put(prediction)
+        self._count_turn(frame)
         return True
 
     def next(self, timeout: float) -> Update | None:
@@ -273,6 +277,15 @@ class LivePipeline(Pipeline):
     def _capture(self) -> None:
         for frame in self._frames():
             self._captured.put(frame)
+
+    def _end_if_overdue(self) -> None:
+        """Ends the capture if its duration is over and no frame came to show it: the camera is away, or very slow."""
+        if self._duration is None or self._first_frame is None or self._overdue:
+            return
+        if time.monotonic() - self._first_frame >= self._duration + _OVERDUE_AFTER:
+            self._overdue = True
+            self._captured.close()
+            self._interrupt()
 
     def infer_in_turn(self, timeout: float) -> bool:
         """Like infer_once, for a thread that serves others too: an error ends this pipeline alone."""

@@ -40,7 +40,7 @@ _PACE = ("model", "sample_fps", "idle", "max_cpu")
 
 
 class Session:
-    """A context manager; but for prepare(), for the main thread only.
+    """A context manager that tells in the end what was done; but for prepare(), for the main thread only.
 
     Args:
         window: Where the picture is shown, or None.
@@ -81,6 +81,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.ExitStack() as stack:  # from the last line to the first, whichever of them fails
+            stack.callback(_summarize, self.views)  # also where a camera was given up
             for each in (*self.sinks, *self.classifiers, self._running):
                 stack.callback(each.close)
             for stream in self._streams:
@@ -182,10 +183,6 @@ class Session:
             view.pipeline.pause(paused)
         if self.clock is not None:
             self.clock.restart()
-
-    def summarize(self) -> None:
-        """Prints what was done, a line for each source."""
-        _summarize(self.views)
 
     def _differs(self, options: Namespace, *names: str) -> bool:
         return any(getattr(options, name, None) != getattr(self.options, name, None) for name in names)

@@ -68,6 +68,7 @@ class Console:
 
     def no_signal(self, seconds: float) -> None:
         """Prints that there is no picture."""
+        self._printed = self._latest  # what was seen before is not printed after this
         self._print_line(self._timestamp + seconds, f"no signal for {seconds:.0f} s")
 
     def close(self) -> None:

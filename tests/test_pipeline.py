@@ -181,6 +181,27 @@ def test_leaving_stops_the_threads_and_closes_the_source(live):
     assert not {"capture", "inference"} & {thread.name for thread in threading.enumerate()}
 
 
+def test_the_duration_of_a_camera_that_gives_no_more_frames_ends_all_the_same():
+    class Away(Camera):
+        interrupted = threading.Event()
+
+        def read(self):
+            if self._index < 10:
+                return super().read()
+            self.interrupted.wait(60)
+            return None
+
+        def interrupt(self):
+            self.interrupted.set()
+
+    model = Model(lambda step: 0.1)
+    with open_pipeline(Away(live=True), model, Pace(5), duration=1.0) as pipeline:
+        frames, predictions = drain(pipeline)
+
+    assert frames[-1].index == 9
+    assert len(predictions) == len(model.begun) >= 1  # the last one is not lost
+
+
 def test_turns_go_on_without_frames_and_without_steps_but_not_while_a_step_hangs():
     release = threading.Event()
     camera, model = Camera(live=True), Model()

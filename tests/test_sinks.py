@@ -237,6 +237,19 @@ def test_json_lines_keep_the_english_name(tmp_path):
     assert found[1]["label"] == "own" and "shown" not in found[1]
 
 
+def test_console_prints_nothing_older_after_an_outage():
+    stream = io.StringIO()
+    console = Console(stream)
+    console.write(PICTURE, 0.0, [prediction(1, ("yoga", 0.5))])
+    console.write(PICTURE, 4.5, [prediction(2, ("yoga", 0.6))])
+    console.write(PICTURE, 4.8, [prediction(3, ("yoga", 0.7))])
+    for seconds in (3.0, 4.0):
+        console.no_signal(seconds)
+    console.close()
+    times = [float(line.split()[0]) for line in stream.getvalue().splitlines()]
+    assert times == [4.5, 7.8, 8.8]
+
+
 def test_console_without_labels():
     lines = console_lines([(0.0, []), (1.0, []), (2.0, [prediction(1)]), (2.2, [])])
     assert len(lines) == 2
