@@ -81,8 +81,9 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         "--source",
         action="append",
         metavar="URI",
-        help="csi, usb:0, /dev/video0, video.mp4, clip.gif, a folder of images, rtsp://..., http://..., demo "
-        "(default: the Pi camera, else the first USB camera, else demo: a drawn figure); may be given several times",
+        help="csi, usb:0, /dev/video0 or a link to it, video.mp4, clip.gif, a folder of images, rtsp://..., "
+        "http://..., demo (default: the Pi camera, else the first USB camera, else demo: a drawn figure); may be given "
+        "several times",
     )
     group.add_argument(
         "--jobs", type=jobs, metavar="N",

@@ -15,6 +15,7 @@ import numpy as np
 
 from credentials import public_name
 from errors import PackageError, SourceError
+from sources.link import is_device
 
 # What opens each kind of source: called with the address (a path, a number or a URL) and the Options. Imported only
 # when it is wanted, so that a PC needs no picamera2. A new kind of camera is one new file and one line here.
@@ -30,7 +31,6 @@ _OPENERS = {
     "demo": "sources.demo:Demo",
 }
 _CAMERA = re.compile(r"(csi|usb)(?::(\d+))?")
-_DEVICE = re.compile(r"/dev/video(\d+)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -125,8 +125,8 @@ def open_source(
     """Opens what frames are to come from.
 
     Args:
-        uri: csi, csi:1, usb:0, /dev/video0, a video file or GIF, a folder of images, file://, rtsp://, http(s)://,
-            demo.
+        uri: csi, csi:1, usb:0, /dev/video0 or a link to it, a video file or GIF, a folder of images, file://,
+            rtsp://, http(s)://, demo.
         loop: Start a file or folder again at its end; its timestamps go on rising.
         width: Columns asked of a camera, in pixels.
         height: Rows asked of a camera, in pixels.
@@ -195,11 +195,11 @@ def find_camera() -> str:
 
 def _parse(uri: str) -> tuple[str, str]:
     """Splits a URI into a key of _OPENERS and the address for that opener."""
-    camera, device, scheme = _CAMERA.fullmatch(uri), _DEVICE.fullmatch(uri), _SCHEME.match(uri)
+    camera, scheme = _CAMERA.fullmatch(uri), _SCHEME.match(uri)
     if camera:
         return camera.group(1), camera.group(2) or "0"
-    if device:
-        return "usb", device.group(1)
+    if is_device(uri):
+        return "usb", uri
     if uri == "demo":
         return "demo", uri
     if scheme and scheme.group(1).lower() != "file":

@@ -9,6 +9,8 @@ import re
 import socket
 from urllib.parse import urlsplit
 
+# Those below v4l are udev's links, named after the camera or the port that it is plugged into.
+_DEVICE = re.compile(r"/dev/(video\d+|v4l/.+)")
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _CONNECT_TIMEOUT = 0.5  # seconds
 _ANSWER_TIMEOUT = 1.0  # seconds
@@ -38,7 +40,7 @@ class DeviceLink(Link):
     """The link to a USB camera: its device file is there while it is plugged in.
 
     Args:
-        path: /dev/videoN.
+        path: /dev/videoN, or a link to it.
     """
 
     def __init__(self, path: str) -> None:
@@ -95,11 +97,23 @@ class NetworkLink(Link):
                                 connection.shutdown(socket.SHUT_RDWR)
 
 
+def is_device(uri: str) -> bool:
+    """Says whether a source's URI is the file of a USB camera: /dev/video0, a link to it, or what udev would make one.
+
+    A link that udev makes is known by its name also while the camera isn't plugged in.
+    """
+    with contextlib.suppress(ValueError):  # no file has such a name
+        return any(_DEVICE.fullmatch(path) for path in (uri, os.path.realpath(uri)))
+    return False
+
+
 def link_to(uri: str) -> Link | None:
     """Returns the link to the camera behind a source's URI; None for what is no camera (a file, the demo)."""
     if re.match(r"(rtsps?|https?)://", uri, re.IGNORECASE):
         return NetworkLink(uri)
-    device = re.fullmatch(r"usb(?::(\d+))?|/dev/video(\d+)", uri)
-    if device:
-        return DeviceLink(f"/dev/video{device.group(1) or device.group(2) or 0}")
+    if is_device(uri):
+        return DeviceLink(uri)
+    usb = re.fullmatch(r"usb(?::(\d+))?", uri)
+    if usb:
+        return DeviceLink(f"/dev/video{usb.group(1) or 0}")
     return Link() if re.fullmatch(r"csi(:\d+)?", uri) else None

@@ -75,16 +75,22 @@ def open_video(path: str, options: Options) -> Source:
     return Recording(Path(path).name, fps, lambda: play(_open_file(path)), options.loop)
 
 
-def open_usb(number: str, options: Options) -> Source:
-    """Opens /dev/videoNUMBER.
+def open_usb(address: str, options: Options) -> Source:
+    """Opens a USB camera.
+
+    Args:
+        address: The N of /dev/videoN; or that file, or a link to it, which may lead to another one the next time.
+        options: Size and rate to ask for.
 
     Raises:
         SourceError: There is no such camera, it is in use, or it gives no picture.
     """
+    named = f"/dev/video{address}" if address.isdigit() else address
+    device = os.path.realpath(named)
+    number = device[len("/dev/video") :]
+    if not os.path.exists(device) or not number.isdigit():
+        raise SourceError(f"there is no {named}; {_describe_usb_cameras()}")
     name = f"USB camera {number}"
-    device = f"/dev/video{number}"
-    if not os.path.exists(device):
-        raise SourceError(f"there is no {device}; {_describe_usb_cameras()}")
     if not os.access(device, os.R_OK | os.W_OK):
         raise SourceError(f"{device}: permission denied; type: sudo usermod -aG video $USER, then log in again")
     capture = cv2.VideoCapture(int(number), cv2.CAP_V4L2)

@@ -57,6 +57,7 @@ def test_cutting_a_link_leaves_other_connections_alone():
         ("usb:0", DeviceLink),
         ("usb", DeviceLink),
         ("/dev/video3", DeviceLink),
+        ("/dev/v4l/by-id/usb-046d_C920-video-index0", DeviceLink),  # also while it isn't plugged in
         ("rtsp://host/cam", NetworkLink),
         ("HTTPS://host/cam", NetworkLink),
         ("film.mp4", type(None)),
@@ -65,6 +66,13 @@ def test_cutting_a_link_leaves_other_connections_alone():
 )
 def test_every_kind_of_camera_has_its_link(uri, kind):
     assert type(link_to(uri)) is kind
+
+
+def test_a_link_to_a_device_is_a_camera_and_one_to_a_file_is_not(tmp_path):
+    (tmp_path / "camera").symlink_to("/dev/video3")
+    (tmp_path / "film").symlink_to("film.mp4")
+    assert isinstance(link_to(str(tmp_path / "camera")), DeviceLink)
+    assert link_to(str(tmp_path / "film")) is None and link_to("\0") is None
 
 
 @pytest.mark.parametrize("url", ["rtsp://[::1/cam", "http://host:port/", "rtsp:///cam"])

@@ -353,22 +353,27 @@ def test_a_camera_that_begins_to_answer_ends_a_pause_and_they_grow_anew(monkeypa
 
 
 class Usb:
-    """Stands for /dev/video0 as OpenCV gives it: pulled out, it stays "open" and every read fails at once.
+    """Stands for a camera as OpenCV gives it: pulled out, it stays "open" and every read fails at once.
 
     A test sets `behaviour` to what the camera is to do from now on: "deliver"; "still", which is one and the same
-    picture; "freeze" and "hang", which last until it is opened again.
+    picture; "freeze" and "hang", which last until it is opened again; and `device` if it isn't to be /dev/video0.
     """
 
     def __init__(self, monkeypatch):
-        self.plugged, self.behaviour = True, "deliver"
+        self.plugged, self.behaviour, self.device = True, "deliver", "/dev/video0"
+        self.numbers = []  # of the devices that were opened
         self.openings, self.released, self.at_once = 0, 0, 0
         self.wake = threading.Event()
         exists, access = os.path.exists, os.access
         monkeypatch.setattr(
-            sources.opencv.os.path, "exists", lambda path: self.plugged if path == "/dev/video0" else exists(path)
+            sources.opencv.os.path, "exists", lambda path: self.plugged if path == self.device else exists(path)
         )
-        monkeypatch.setattr(sources.opencv.os, "access", lambda path, mode: path == "/dev/video0" or access(path, mode))
-        monkeypatch.setattr(sources.opencv.cv2, "VideoCapture", lambda number, backend: UsbCapture(self))
+        monkeypatch.setattr(sources.opencv.os, "access", lambda path, mode: path == self.device or access(path, mode))
+        monkeypatch.setattr(sources.opencv.cv2, "VideoCapture", self.open)
+
+    def open(self, number, backend):
+        self.numbers.append(number)
+        return UsbCapture(self)
 
 
 class UsbCapture:
@@ -425,6 +430,22 @@ def test_a_usb_camera_that_is_pulled_out_and_plugged_in_again(usb, view):
 
     assert time.monotonic() - begun < 4
     assert (usb.openings, usb.at_once) == (2, 1)  # the old one was let go before: Linux gives a camera to one only
+
+
+def test_a_link_leads_to_whichever_device_the_camera_is_now(usb, view, tmp_path):
+    """The system's /dev/v4l/by-id is full of such links; plugged in again, a camera may have another number."""
+    link = tmp_path / "front door"
+    link.symlink_to("/dev/video0")
+    viewer = view(str(link), read_timeout=5)
+    viewer.wait_for_frames(5)
+    usb.plugged = False
+    link.unlink()
+    viewer.wait_for_outage(1)
+    link.symlink_to("/dev/video7")
+    usb.plugged, usb.device = True, "/dev/video7"
+    viewer.wait_for_frames(5)
+
+    assert usb.numbers == [0, 7]
 
 
 def test_a_usb_camera_whose_driver_hangs_is_left_to_its_thread(usb, view):

@@ -469,12 +469,12 @@ def test_no_camera_is_listed_where_the_kernel_has_none(tmp_path):
     assert list_usb_cameras(str(tmp_path / "nothing")) == []
 
 
-@pytest.mark.parametrize("uri", ["usb:63", "/dev/video63"])
+@pytest.mark.parametrize("uri", ["usb:63", "/dev/video63", "/dev/v4l/by-id/usb-of-video63"])
 def test_a_missing_usb_camera_is_answered_with_those_that_exist(uri, monkeypatch):
     monkeypatch.setattr(sources.opencv, "list_usb_cameras", lambda: [(2, "HD Webcam")])
     with pytest.raises(SourceError) as error:
         open_source(uri)
-    assert "/dev/video63" in one_line(error) and "usb:2 (HD Webcam)" in one_line(error)
+    assert all(word in one_line(error) for word in ("there is no /dev/", "video63; ", "usb:2 (HD Webcam)"))
 
 
 def no_picamera2():
@@ -541,6 +541,13 @@ def test_a_usb_camera_is_asked_for_640x480_raw(monkeypatch):
     assert (source.name, source.live, source.fps) == ("USB camera 6", True, 30)
     assert source.read().image.shape == (480, 640, 3)
     assert cv2.CAP_PROP_FOURCC not in dict(devices.settings)
+
+
+def test_a_usb_camera_can_be_named_by_a_link(monkeypatch, tmp_path):
+    FakeDevices(monkeypatch)
+    (tmp_path / "usb-HD_Webcam-video-index0").symlink_to("/dev/video6")
+    source = open_source(str(tmp_path / "usb-HD_Webcam-video-index0"))
+    assert (source.name, source.live) == ("USB camera 6", True)
 
 
 def test_a_large_usb_picture_is_asked_for_as_jpeg_before_its_size(monkeypatch, caplog):
