@@ -81,7 +81,8 @@ def open_sources(
     try:
         for place, uri in enumerate(uris):
             if place not in running:
-                opened[place] = _open_source(uri, lores, options)
+                seed = options.demo_seed + list(uris[:place]).count("demo")  # each demo shows another film
+                opened[place] = _open_source(uri, lores, seed, options)
     except BaseException:
         for source in opened.values():
             source.close()
@@ -90,16 +91,16 @@ def open_sources(
     return sources if len(sources) == 1 else [source if source.live else Paced(source) for source in sources]
 
 
-def _open_source(uri: str, lores: tuple[int, int] | None, options: Namespace) -> Source:
+def _open_source(uri: str, lores: tuple[int, int] | None, demo_seed: int, options: Namespace) -> Source:
     """Opens a source; a camera is opened again whenever it fails."""
     link = link_to(uri)
     if link is None:
-        return open_once(uri, lores, options)
+        return open_once(uri, lores, options, demo_seed)
     again = partial(open_once, uri, lores, options)
     return keep_open(again, link, retries=options.retry, read_timeout=options.read_timeout)
 
 
-def open_once(uri: str, lores: tuple[int, int] | None, options: Namespace) -> Source:
+def open_once(uri: str, lores: tuple[int, int] | None, options: Namespace, demo_seed: int = 0) -> Source:
     """Opens a source as the options say; a camera that fails is at its end."""
     return open_source(
         uri,
@@ -108,7 +109,7 @@ def open_once(uri: str, lores: tuple[int, int] | None, options: Namespace) -> So
         height=options.height,
         fps=options.camera_fps,
         read_timeout=options.read_timeout,
-        demo_seed=options.demo_seed,
+        demo_seed=demo_seed,
         rotate=options.rotate,
         lores=lores,
         max_exposure=options.max_exposure,

@@ -96,7 +96,7 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--demo-seed", type=Number(int, 0, 2**31 - 1, "(a seed)"), default=0, metavar="N",
-        help="draws another film as the demo (default: %(default)s)",
+        help="draws another film as the demo; of several demos the second shows that of N + 1 (default: %(default)s)",
     )
     group.add_argument(
         "--list-cameras", action="store_true",

@@ -135,7 +135,7 @@ def test_snapshot_reset_and_statistics(program):
 def test_other_sources_take_the_place_of_the_old(program):
     program.change("--source", "demo", "--source", "demo", "--threads", 1)
     lines = program.next_predictions(8)
-    assert {line["source"] for line in lines[2:]} == {"demo", "demo 2"}
+    assert {line["source"] for line in lines[2:]} == {"demo", "demo, seed 1"}
     program.change("--source", "demo")
     assert {line["source"] for line in program.next_predictions(6)[3:]} == {"demo"}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import opening
 from errors import SourceError
+from options import parse_options
 
 
 def test_each_reason_that_the_camera_is_waited_for_is_told_once(monkeypatch, capsys):
@@ -32,3 +34,18 @@ def test_without_retries_the_reason_is_raised_and_not_told_before(monkeypatch, c
     with pytest.raises(SourceError, match="nothing"):
         opening.await_camera(None)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [([], ["demo", "demo, seed 1", "demo, seed 2"]), (["--demo-seed", "7"], [f"demo, seed {n}" for n in (7, 8, 9)])],
+)
+def test_several_demos_show_different_films(flags, names):
+    sources = opening.open_sources(["demo"] * 3, None, parse_options(flags))
+    pictures = [source.read().image for source in sources]
+    for source in sources:
+        source.close()
+
+    assert [source.name for source in sources] == names
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(pictures[one].astype(int) - pictures[other]).mean() > 10
