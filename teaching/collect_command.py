@@ -20,7 +20,7 @@ from teaching.camera_feed import Feed
 from teaching.clip_store import ClipStore
 from teaching.collect import Collector
 from teaching.collect_loop import CollectLoop
-from teaching.collect_options import PAUSE, parse_collect
+from teaching.collect_options import PAUSE, parse_collect, wants_background
 from teaching.review import BACKGROUND, advice, table
 from utils import say
 
@@ -66,7 +66,7 @@ def _collect(options: Namespace, store: ClipStore, signals: Signals) -> None:
         finally:
             there = {**counts, **store.counts()}
             print(table(there, options.data, store.discarded()))
-            print(advice(there, options.data, options.background), flush=True)
+            print(advice(there, options.data, options.background is not False), flush=True)
 
 
 def _choose_labels(options: Namespace, store: ClipStore) -> dict[str, int]:
@@ -75,7 +75,7 @@ def _choose_labels(options: Namespace, store: ClipStore) -> dict[str, int]:
     labels = list(dict.fromkeys(options.label or (label for label in there if label != BACKGROUND)))
     if not labels:
         raise UserError("what is to be seen in the clips? give --label waving, or several of them; see --help")
-    if options.background and BACKGROUND not in labels:
+    if BACKGROUND not in labels and wants_background(options):
         labels.append(BACKGROUND)
     for label in labels:
         store.check(label)

@@ -138,7 +138,7 @@ class CollectLoop:
             if outcome is Clip.KEEP:
                 self.kept += 1
                 self._last = self._label, path
-                self._tell("recorded", f"kept {path.name}")
+                self._tell("recorded", f"kept {path.parent.name}/{path.name}")
             else:
                 self._tell("discarded", f"discarded: {self._store.discard(path)}")
 

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from flags import Formatter, Number, Parser
 from sinks.viewer import CHOICES
+from sources.link import link_to
 from teaching.label_folders import check_label
 from teaching.review import BACKGROUND
 
@@ -18,7 +19,7 @@ examples:
       ten clips of each, and of "background": nobody there, nothing happening
   python train.py collect --label waving --source dance.mp4 --display none \\
       --countdown 0
-      cuts a video into clips
+      cuts a video of waving into clips
   python train.py collect --list
   python train.py collect --discard clips/waving/20261121-141530.123.mp4
       moves a clip to clips/.discarded/
@@ -53,6 +54,13 @@ def parse_collect(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def wants_background(options: argparse.Namespace) -> bool:
+    """Says whether clips of the background are to be recorded, too: what a file shows, nobody can change."""
+    if options.background is not None:
+        return bool(options.background)
+    return options.source in (None, "demo") or link_to(options.source) is not None
+
+
 def _add_clips(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--label",
@@ -64,8 +72,8 @@ def _add_clips(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--background",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help=f"also the label {BACKGROUND!r}: nobody there, nothing happening (default: yes)",
+        help=f"also the label {BACKGROUND!r}: nobody there, nothing happening (default: yes; no for a file, which goes "
+        "on showing the same)",
     )
     group.add_argument(
         "--clips",

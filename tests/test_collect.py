@@ -24,6 +24,7 @@ from teaching.clip_store import ClipStore
 from teaching.clips import read_clip
 from teaching.collect_command import run
 from teaching.collect_loop import fit_clip
+from teaching.collect_options import parse_collect, wants_background
 
 # Ends as train.py does: a driver's thread may still be in a camera that died.
 COMMAND = [sys.executable, str(ROOT / "train.py"), "collect"]
@@ -132,7 +133,7 @@ def test_clips_of_a_file_show_exactly_the_frames_after_each_countdown(video, tmp
     assert all(10 <= gap <= 12 for gap in gaps)
     path = clips_of(data / "waving")[0]
     assert np.diff(times_in(path)) == pytest.approx(0.1, abs=0.002)
-    assert f"kept {path.name}" in errors
+    assert f"kept waving/{path.name}" in errors
     assert output.count("2 clips") == 2
     assert f"python train.py fit --data {data}" in output
 
@@ -153,6 +154,28 @@ def test_a_file_that_ends_gives_what_it_has(video, tmp_path, capsys):
     assert run(["--label", "a", "--clips", "4", *flags]) == 0
     assert len(clips_of(tmp_path / "a")) == 4
     assert "each label has 4 clips" in capsys.readouterr().err
+
+
+def test_a_film_of_one_action_becomes_clips_of_that_action_only(video, tmp_path, capsys):
+    flags = ["--seconds", "2", "--countdown", "0", "--clips", "3", "--data", str(tmp_path), "--display", "none"]
+    assert run(["--label", "waving", "--source", str(video), *flags]) == 0
+
+    output, errors = capsys.readouterr()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["waving"]
+    kept = [f"kept waving/{path.name}" for path in clips_of(tmp_path / "waving")]
+    assert [line for line in errors.splitlines() if line.startswith("kept")] == kept and len(kept) == 3
+    assert "--label background" in output  # which is still missing
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [(None, True), ("csi", True), ("usb:1", True), ("rtsp://camera/1", True), ("demo", True), ("film.mp4", False)],
+)
+def test_background_is_wanted_of_cameras(source, expected):
+    given = [] if source is None else ["--source", source]
+    assert wants_background(parse_collect(given)) is expected
+    assert wants_background(parse_collect(["--background", *given]))
+    assert not wants_background(parse_collect(["--no-background", *given]))
 
 
 def test_a_file_that_is_too_short_is_one_line(video, tmp_path, capsys):
@@ -390,7 +413,7 @@ def test_the_demo_is_recorded_at_its_own_size_and_rate(tmp_path, capsys):
     assert 3 <= len(times) <= 11  # ten; fewer on a machine that is too busy to draw them
     assert times[-1] < 1.01
     errors = capsys.readouterr().err
-    assert f"moving, clip 1 of 1: 1 recording ... kept {path.name}" in errors
+    assert f"moving, clip 1 of 1: 1 recording ... kept moving/{path.name}" in errors
 
 
 def test_a_camera_that_dies_while_recording_costs_that_clip_only(tmp_path):
@@ -504,12 +527,9 @@ def test_labels_that_have_clips_are_the_default_and_a_missing_background_is_told
 
     assert run(["--list", "--data", str(data)]) == 0
     capsys.readouterr()
-    assert (
-        run(["--data", str(data), "--clips", "1", "--source", str(video), "--display", "none", "--countdown", "60"])
-        == 4
-    )
+    assert run(["--data", str(data), *flags, "--background", "--countdown", "60"]) == 4
     assert "--label background" in capsys.readouterr().out
 
-    assert run(["--data", str(data), *flags]) == 0
+    assert run(["--data", str(data), "--background", *flags]) == 0
     assert len(clips_of(data / "background")) == 2
     assert "--label background" not in capsys.readouterr().out
