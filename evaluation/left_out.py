@@ -19,18 +19,19 @@ def choose_clips(data: Path, clips: Clips, contestants: Sequence[Contestant]) ->
     """Returns the clips that at least one of the models has a label for.
 
     Raises:
-        SourceError: There are none.
+        SourceError: There are none, or none for one of the models.
     """
-    known = {folder for contestant in contestants for folder in contestant.truth}
-    if known:
-        return [clip for folder, found in clips.items() if folder in known for clip in found]
     if not any(clips.values()):
         raise SourceError(f"the folders in {data} hold no clips; put videos, GIFs or folders of images into them")
-    names = " and ".join(contestant.name for contestant in contestants)
-    raise SourceError(
-        f"no folder in {data} is named like a label of {names}: there are {_list(sorted(clips))}; "
-        f"labels are {_list(contestants[0].labels)}"
-    )
+    strangers = [contestant for contestant in contestants if not contestant.truth]
+    if strangers:
+        names = " and ".join(contestant.name for contestant in strangers)
+        raise SourceError(
+            f"no folder in {data} is named like a label of {names}: there are {_list(sorted(clips))}; "
+            f"labels are {_list(strangers[0].labels)}"
+        )
+    known = {folder for contestant in contestants for folder in contestant.truth}
+    return [clip for folder, found in clips.items() if folder in known for clip in found]
 
 
 def describe(clips: Clips, contestants: Sequence[Contestant]) -> Iterator[str]:

@@ -61,13 +61,12 @@ def _summary(block: Sequence[Scores]) -> str:
 
 def _course(courses: Sequence[Course | None]) -> Iterator[list[str]]:
     """Yields the rows of a state's section."""
-    known = [course for course in courses if course is not None]
-    yield ["  top-1 at the clip's end", *(percent(course.at_end) for course in known)]
+    yield ["  top-1 at the clip's end", *(percent(course and course.at_end) for course in courses)]
     for frame in _FRAMES:
-        shares = [course.by_frame[frame - 1] if len(course.by_frame) >= frame else None for course in known]
+        shares = [course.by_frame[frame - 1] if course and len(course.by_frame) >= frame else None for course in courses]
         yield [f"  top-1 at frame {frame}", *map(percent, shares)]
-    yield ["  first right at frame, median", *(_frames(course.first) for course in known)]
-    yield ["  right for good from frame, median", *(_frames(course.for_good) for course in known)]
+    yield ["  first right at frame, median", *(_frames(course and course.first) for course in courses)]
+    yield ["  right for good from frame, median", *(_frames(course and course.for_good) for course in courses)]
 
 
 def _published(each: Scores) -> str:
@@ -75,8 +74,8 @@ def _published(each: Scores) -> str:
     return f"{model.top1:3}   %" if model and model.top1 else ""
 
 
-def _frames(delay: Delay) -> str:
-    if not delay.of:
+def _frames(delay: Delay | None) -> str:
+    if delay is None or not delay.of:
         return "    -"
     return "never, on half of them" if delay.median is None else f"{delay.median:5g}"
 

@@ -228,6 +228,18 @@ def test_models_that_know_different_folders(colours, tiny_labels, tmp_path, caps
     assert line in capsys.readouterr().err.splitlines()
 
 
+def test_a_model_that_knows_none_of_the_folders_is_refused(colours, tiny_labels, tmp_path, capsys):
+    labels = tmp_path / "other.txt"
+    labels.write_text("run\nwalk\nswim\ncrawl\nfly\nsail\nride\n")
+    arguments = ["--model", TINY, "--model", QUANTIZED, "--labels", labels, "--labels", tiny_labels, "--data", colours]
+    assert evaluate.main([str(each) for each in arguments]) == 4
+
+    output = capsys.readouterr()
+    line = output.err.splitlines()[-1]
+    assert f"no folder in {colours} is named like a label of tiny: there are Red" in line and "run, walk" in line
+    assert not output.out
+
+
 def write_actions(folder: Path, seed: int) -> None:
     """Writes a clip of two seconds of each action of the demo's play, and a second one of the first three."""
     play, start, left = Play(seed, seconds=(3.0, 3.0)), 0.0, Counter(ACTIONS) + Counter(ACTIONS[:3])

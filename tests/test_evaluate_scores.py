@@ -161,3 +161,24 @@ def test_the_table_is_aligned_and_lists_the_hardest_of_many_labels():
     assert section[-1].startswith("... and 11 labels")
     assert section[1].index("0.0 %") == section[3].index("0.0 %") + 4  # four letters of two columns each
     assert "taken for label 00   1 of 1" in text.partition("most often confused")[2]
+
+
+def test_figures_stay_in_their_models_column():
+    """The first model's only clip can't be read, so that there is nothing to tell of it."""
+    names = ["broken", "whole"]
+    models = [
+        Contestant(name, Path(f"{name}.tflite"), 5.0, LABELS, truth, lambda: None, "runtime")
+        for name, truth in zip(names, ({"a": 0}, {"b": 1, "c": 2}))
+    ]
+    seen = [Answers([1, 1], [(1, 0.9)], 1, [1, 1]), Answers([0, 0], [(0, 0.9)], 0, [0, 0])]
+    stream = [
+        Outcome(Clip(Path("a/1.mp4"), "a"), "is empty", [None, None]),
+        *[Outcome(Clip(Path(f"{label}/1.mp4"), label), None, [None, each]) for label, each in zip("bc", seen)],
+    ]
+    lines = table([score(number, model, [stream]) for number, model in enumerate(models)]).splitlines()
+
+    broken, whole = (lines[0].index(name) for name in names)
+    streamed = lines[next(number for number, line in enumerate(lines) if "never reset" in line) :]
+    for section, share in ((lines, "50.0 %"), (streamed, "0.0 %")):
+        line = next(line for line in section if "top-1 at the clip's end" in line)
+        assert line[broken:whole].strip() == "-" and line[whole:].strip().startswith(share)
