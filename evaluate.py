@@ -27,7 +27,7 @@ from evaluation.contestants import open_contestants
 from evaluation.jobs import default_jobs
 from evaluation.left_out import choose_clips
 from evaluation.results import write_json
-from evaluation.running import Outcome, Runner, run_all
+from evaluation.running import Outcome, Runner, places_of, run_all
 from evaluation.scores import score
 from evaluation.streams import STREAM_CLIPS, plan_streams
 from evaluation.table import table
@@ -149,7 +149,8 @@ def _evaluate(options: Namespace) -> None:
     chosen = choose_clips(options.data, clips, contestants)
     for line in left_out.describe(clips, contestants):
         say(line)
-    streams = plan_streams(chosen, options.seed, STREAM_CLIPS if options.stream else 1)
+    longest = STREAM_CLIPS if options.stream else 1
+    streams = plan_streams(chosen, options.seed, longest, lambda folder: places_of(folder, contestants))
     jobs = min(options.jobs or default_jobs(len(contestants)), len(streams))
     runners = [Runner(contestants, options.stream) for _ in range(jobs)]
     with Progress("evaluation", len(chosen)) as progress:

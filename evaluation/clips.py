@@ -58,13 +58,21 @@ def find_clips(data: Path, limit: int | None = None) -> dict[str, list[Clip]]:
 def match(folders: Iterable[str], labels: Sequence[str]) -> dict[str, int]:
     """Returns each folder's place among the labels; folders without one are missing.
 
-    Case doesn't count, and spaces, underscores, hyphens and slashes are alike; escapes that `train.py collect` writes
-    into names of folders are read.
+    Case doesn't count, and spaces, underscores, hyphens and slashes are alike, unless a label is written just like the
+    folder; escapes that `train.py collect` writes into names of folders are read.
     """
-    places: dict[str, int] = {}
+    exact: dict[str, int] = {}
+    alike: dict[str, int] = {}
     for place, label in enumerate(labels):
-        places.setdefault(key_of(label), place)
-    return {folder: places[key_of(label_of(folder))] for folder in folders if key_of(label_of(folder)) in places}
+        exact.setdefault(unicodedata.normalize("NFC", label), place)
+        alike.setdefault(key_of(label), place)
+    found = {}
+    for folder in folders:
+        label = unicodedata.normalize("NFC", label_of(folder))
+        place = exact.get(label, alike.get(key_of(label)))
+        if place is not None:
+            found[folder] = place
+    return found
 
 
 def key_of(label: str) -> str:

@@ -51,6 +51,11 @@ class Contestant:
     runtime: str
 
 
+def places_of(folder: str, contestants: Sequence[Contestant]) -> tuple[int | None, ...]:
+    """Returns the place that a folder's label has in each model; None in one without it."""
+    return tuple(contestant.truth.get(folder) for contestant in contestants)
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a model said of a clip; classes are places among its labels.

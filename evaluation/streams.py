@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Iterable
+from typing import Callable, Hashable, Iterable
 
-from evaluation.clips import Clip, key_of
+from evaluation.clips import Clip
 
 STREAM_CLIPS = 40
 """Clips in a stream, at most: with Kinetics' ten seconds over six minutes, many times what a model should remember."""
 
 
-def plan_streams(clips: Iterable[Clip], seed: int, longest: int = STREAM_CLIPS) -> list[list[Clip]]:
+def plan_streams(
+    clips: Iterable[Clip], seed: int, longest: int = STREAM_CLIPS, label: Callable[[str], Hashable] = str
+) -> list[list[Clip]]:
     """Returns the clips as streams of about equal length, in an order that only the seed decides.
 
     Neighbours have different labels as long as there are such clips left.
@@ -21,14 +23,16 @@ def plan_streams(clips: Iterable[Clip], seed: int, longest: int = STREAM_CLIPS) 
         clips: All that are to be in one of them.
         seed: Of the random order.
         longest: Clips in a stream, at most.
+        label: What a folder's name stands for: the same for two spellings of a label.
     """
     generator = random.Random(seed)
-    left: dict[str, list[Clip]] = {}
+    left: dict[Hashable, list[Clip]] = {}
     for clip in clips:
-        left.setdefault(key_of(clip.folder), []).append(clip)
+        left.setdefault(label(clip.folder), []).append(clip)
     for queue in left.values():
         generator.shuffle(queue)
-    order, last = [], ""
+    order: list[Clip] = []
+    last: Hashable = None
     for remaining in range(sum(map(len, left.values())), 0, -1):
         last = _draw(left, last, remaining, generator)
         order.append(left[last].pop())
@@ -39,7 +43,7 @@ def plan_streams(clips: Iterable[Clip], seed: int, longest: int = STREAM_CLIPS) 
     return [order[start:end] for start, end in zip(ends, ends[1:])]
 
 
-def _draw(left: dict[str, list[Clip]], last: str, remaining: int, generator: random.Random) -> str:
+def _draw(left: dict[Hashable, list[Clip]], last: Hashable, remaining: int, generator: random.Random) -> Hashable:
     """Draws the next label: in proportion to its clips, but other than the last."""
     others = [label for label in left if label != last] or [last]
     heaviest = max(others, key=lambda label: len(left[label]))

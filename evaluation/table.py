@@ -6,6 +6,7 @@ from typing import Callable, Iterator, Sequence
 
 from evaluation.clips import key_of
 from evaluation.grid import grid
+from evaluation.running import places_of
 from evaluation.scores import Course, Delay, Scores
 from evaluation.shares import Share
 from models import known_model
@@ -63,7 +64,7 @@ def _course(courses: Sequence[Course | None]) -> Iterator[list[str]]:
     """Yields the rows of a state's section."""
     yield ["  top-1 at the clip's end", *(percent(course and course.at_end) for course in courses)]
     for frame in _FRAMES:
-        shares = [course.by_frame[frame - 1] if course and len(course.by_frame) >= frame else None for course in courses]
+        shares = [each.by_frame[frame - 1] if each and len(each.by_frame) >= frame else None for each in courses]
         yield [f"  top-1 at frame {frame}", *map(percent, shares)]
     yield ["  first right at frame, median", *(_frames(course and course.first) for course in courses)]
     yield ["  right for good from frame, median", *(_frames(course and course.for_good) for course in courses)]
@@ -96,12 +97,15 @@ def _labels(block: Sequence[Scores]) -> str:
 
 def _by_label(block: Sequence[Scores]) -> list[tuple[str, list[int | None]]]:
     """Returns each label that the clips have, with its place in each model; None in a model that wasn't shown it."""
-    titles: dict[str, str] = {}
-    for each in block:
-        for place in each.confusion:
-            titles.setdefault(key_of(each.contestant.labels[place]), each.contestant.labels[place])
-    shown = [{key_of(each.contestant.labels[place]): place for place in each.confusion} for each in block]
-    return [(titles[key], [places.get(key) for places in shown]) for key in sorted(titles)]
+    contestants = [each.contestant for each in block]
+    titles: dict[tuple[int | None, ...], str] = {}
+    for folder in (folder for contestant in contestants for folder in contestant.truth):
+        places = zip(block, places_of(folder, contestants))
+        shown = tuple(place if place in each.confusion else None for each, place in places)
+        title = next((each.labels[place] for each, place in zip(contestants, shown) if place is not None), None)
+        if title is not None:
+            titles.setdefault(shown, title)
+    return [(title, list(shown)) for shown, title in sorted(titles.items(), key=lambda row: key_of(row[1]))]
 
 
 def _mean(row: tuple[str, list[int | None]], block: Sequence[Scores]) -> float:

@@ -240,6 +240,23 @@ def test_a_model_that_knows_none_of_the_folders_is_refused(colours, tiny_labels,
     assert not output.out
 
 
+def test_two_labels_that_differ_in_a_hyphen_are_two(tiny_labels, tmp_path, capsys):
+    """Also in the table and in the stream, where the clips of the two take turns."""
+    for folder, colour in (("on-off", "red"), ("on off", "green")):
+        for number in range(4):
+            write_video(tmp_path / "data" / folder / f"{number}.avi", [noisy(colour, number)] * 8, 5)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("on-off\non off\nblue\ndark\nbright\nmotion\nflicker\n")
+    figures = run("--model", TINY, "--labels", labels, "--data", tmp_path / "data", out=tmp_path / "out.json")
+
+    model = figures["models"][0]
+    assert model["top1"]["right"] == 8
+    assert {each["label"]: each["right"] for each in model["by_label"]} == {"on-off": 4, "on off": 4}
+    assert model["streamed"]["at_end"]["of"] == 7
+    rows = capsys.readouterr().out.partition("label, at the clip's end")[2].splitlines()[1:3]
+    assert sorted(row.split("  ")[0] for row in rows) == ["on off", "on-off"]
+
+
 def write_actions(folder: Path, seed: int) -> None:
     """Writes a clip of two seconds of each action of the demo's play, and a second one of the first three."""
     play, start, left = Play(seed, seconds=(3.0, 3.0)), 0.0, Counter(ACTIONS) + Counter(ACTIONS[:3])

@@ -80,6 +80,12 @@ def test_spellings_of_a_label_are_alike():
     assert match(folders, labels) == dict(zip(folders, [0, 1, 1, 2, 3]))
 
 
+def test_labels_that_are_spelt_almost_alike_stay_apart():
+    assert match(["on off", "on-off", "On-Off", "on_off"], ["on-off", "on off"]) == {
+        "on off": 1, "on-off": 0, "On-Off": 0, "on_off": 0,
+    }  # fmt: skip
+
+
 def test_what_counts_as_a_clip(tmp_path):
     for name in ("b.MP4", "a.gif", ".hidden.mp4", "notes.txt", "half.mp4.part", "frames/1.png", "nothing/1.txt"):
         path = tmp_path / "waving" / name
