@@ -27,7 +27,7 @@ from evaluation.contestants import open_contestants
 from evaluation.jobs import default_jobs
 from evaluation.left_out import choose_clips
 from evaluation.results import write_json
-from evaluation.running import Outcome, Runner, places_of, run_all
+from evaluation.running import Contestant, Outcome, Runner, places_of, run_all
 from evaluation.scores import score
 from evaluation.streams import STREAM_CLIPS, plan_streams
 from evaluation.table import table
@@ -157,7 +157,8 @@ def _evaluate(options: Namespace) -> None:
         outcomes = run_all(runners, streams, partial(_tell, progress))
     _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
-    print(f"{options.data}: {_conditions(options)}; in brackets 95 % intervals\n\n{table(scores)}", end="")
+    title = f"{options.data}: {_conditions(options, contestants)}"
+    print(f"{title}; in brackets 95 % intervals\n\n{table(scores)}", end="")
     if options.json is not None:
         settings = {name: getattr(options, name) for name in (*_SHARED, "limit", "seed")}
         data = {"data": str(options.data), "settings": settings, **left_out.to_json(clips, contestants)}
@@ -165,7 +166,7 @@ def _evaluate(options: Namespace) -> None:
     if options.plot is not None:
         from evaluation.plot import write_plot
 
-        write_plot(options.plot, scores, f"{options.data}: {_conditions(options)}")
+        write_plot(options.plot, scores, title)
 
 
 def _tell(progress: Progress, outcome: Outcome) -> None:
@@ -188,9 +189,19 @@ def _tell_unreadable(streams: Sequence[Sequence[Outcome]]) -> None:
         say(f"{unreadable} of {len(problems)} clips could not be read")
 
 
-def _conditions(options: Namespace) -> str:
-    memory = "all remembered" if options.memory is None else f"memory {options.memory:g} s"
-    form = f"compiled ({options.precision})" if options.compile else "as published"
+def _conditions(options: Namespace, contestants: Sequence[Contestant]) -> str:
+    """Says how the models really ran, which for one or the other may not be as it was wanted."""
+
+    def but_for(wanted: str, others: Sequence[Contestant], instead: str) -> str:
+        if len(others) == len(contestants):
+            return instead
+        return wanted + (f" but for {' and '.join(each.name for each in others)}" if others else "")
+
+    form = but_for(
+        f"compiled ({options.precision})", [each for each in contestants if not each.compiled], "as published"
+    )
+    unbounded = [each for each in contestants if not each.bounded]
+    memory = but_for(f"memory {options.memory or 0:g} s", unbounded, "all remembered")
     return f"{form}, {memory}, frames fitted by {options.fit}"
 
 

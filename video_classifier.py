@@ -66,6 +66,7 @@ class VideoClassifier(Classifier):
         fit: As given. Like the next two, it may be replaced between steps, by another thread too.
         selection: Which classes are in Prediction.top; made by select().
         memory: What bounds the model's memory, made by bounded_memory(); None without.
+        compiled: Whether its compiled form runs.
         notes: Lines that tell what was done with the model, for the user.
         engine: What runs the model and holds its states; None once closed.
 
@@ -96,8 +97,11 @@ class VideoClassifier(Classifier):
         self.runtime = choose_runtime(runtime)
         content = read_model(model)
         levels = real_levels(*range_inside(content))
+        self.compiled = False
         if precision != "source":
-            content, note = prepare(model, content, self.runtime, precision, horizons=memory is not None)
+            source = content
+            content, note = prepare(model, source, self.runtime, precision, horizons=memory is not None)
+            self.compiled = content is not source
             self.notes += [note] if note else []
         if isinstance(threads, str):  # "auto"
             threads = choose_threads(

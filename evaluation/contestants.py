@@ -44,9 +44,9 @@ def open_contestants(
         with load() as classifier:  # also leaves its compiled form in the cache, for those that run it
             for note in classifier.notes:
                 say(f"{name}: {note}")
-            runtime = str(classifier.runtime)
+            facts = str(classifier.runtime), classifier.compiled, classifier.memory is not None
         truth = match([folder for folder in clips if clips[folder]], names)
-        contestants.append(Contestant(name, path, fps, names, truth, load, runtime))
+        contestants.append(Contestant(name, path, fps, names, truth, load, *facts))
     return contestants
 
 

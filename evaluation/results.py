@@ -53,6 +53,8 @@ def _model(number: int, each: Scores, streams: Sequence[Sequence[Outcome]]) -> d
         "name": contestant.name,
         "file": str(contestant.path),
         "runtime": contestant.runtime,
+        "compiled": contestant.compiled,
+        "memory_bounded": contestant.bounded,
         "sample_fps": contestant.fps,
         "labels": list(contestant.labels),
         "clips": each.clips,

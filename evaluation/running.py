@@ -40,6 +40,8 @@ class Contestant:
         truth: For each folder of clips that it has a label for, the label's place.
         load: Loads it anew, set up as classify.py would do it.
         runtime: What runs it, in words.
+        compiled: Whether its compiled form runs, and not the file as it is.
+        bounded: Whether its memory is.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Contestant:
     truth: Mapping[str, int]
     load: Callable[[], VideoClassifier]
     runtime: str
+    compiled: bool = False
+    bounded: bool = False
 
 
 def places_of(folder: str, contestants: Sequence[Contestant]) -> tuple[int | None, ...]:

@@ -7,6 +7,7 @@ import signal
 import statistics
 import subprocess
 import sys
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 from typing import Any, Iterable, Sequence
@@ -18,6 +19,7 @@ from conftest import DATA, ROOT
 from terminal import written_on_a_terminal
 
 import evaluate
+from evaluation.running import Contestant
 from sources.play import ACTIONS, Play
 from video_classifier import VideoClassifier
 
@@ -215,6 +217,27 @@ def test_the_memory_decides_how_soon_a_switch_is_seen(tiny_labels, tmp_path):
     assert waits[0] is None or waits[0] >= 40
     assert waits[1] is not None and waits[1] <= 7
     assert short["streamed"]["at_end"] == {"right": 1, "of": 1, "share": 1.0, "low": 0.206549, "high": 1.0}
+
+
+def test_the_heading_tells_what_really_ran(colours, tiny_labels, tmp_path, capsys):
+    pytest.importorskip("ai_edge_litert", reason="compiling needs its schema")
+
+    def heading(*arguments: object) -> str:
+        few = "--labels", tiny_labels, "--data", colours, "--limit", 1, "--no-stream"
+        run(*few, *arguments, out=tmp_path / "out.json")
+        return capsys.readouterr().out.splitlines()[0]
+
+    one, both = ("--model", TINY), ("--model", TINY, "--model", QUANTIZED)
+    assert f"{colours}: as published, all remembered, " in heading(*one, "--no-compile", "--memory", "off")
+    assert "compiled (float), memory 3 s, " in heading(*both, "--precision", "float", "--memory", 3)
+    # A model in float isn't rounded to integers: it runs as it is.
+    assert ": as published, memory 2.4 s, " in heading(*one, "--precision", "int8")
+    contestants = [
+        Contestant(name, TINY, 5.0, [], {}, None, "", compiled=name != "odd", bounded=True)
+        for name in ("a", "odd", "b")
+    ]
+    options = Namespace(precision="auto", memory=2.4, fit="crop")
+    assert evaluate._conditions(options, contestants).startswith("compiled (auto) but for odd, memory 2.4 s, ")
 
 
 def test_models_that_know_different_folders(colours, tiny_labels, tmp_path, capsys):
