@@ -22,14 +22,18 @@ the first label is counted from the start of Python.
 
 from __future__ import annotations
 
+import signal
+import sys
+
 from environment import use_venv
 
 if __name__ == "__main__":
+    # The imports below take a second on a Pi; Ctrl-C during them should end the program without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     use_venv()
 
 import argparse
 import contextlib
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Iterator, Sequence
@@ -39,6 +43,7 @@ from errors import UserError
 from measuring import report, speed
 from plotting import import_figure
 from runtime import RUNTIMES, choose_runtime
+from signals import Signals
 from sinks.display import find_display
 from sinks.window import Window
 
@@ -175,4 +180,5 @@ def _show_progress(text: str) -> None:
 
 
 if __name__ == "__main__":
+    Signals()
     sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ _evaluate() shows the whole run.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from credentials import hide_credentials
@@ -13,6 +14,8 @@ from environment import use_venv
 
 if __name__ == "__main__":
     hide_credentials()
+    # The imports below take a second on a Pi; Ctrl-C during them should end the program without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     use_venv()
 
 from argparse import Namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -86,3 +87,21 @@ def test_without_setup_it_says_what_to_do(bare, script, tmp_path):
     assert "cv2 and numpy not installed" in result.stderr
     assert result.stderr.rstrip().endswith("run ./setup.sh")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["classify.py", "train.py fit", "evaluate.py", "benchmark.py"])
+def test_ctrl_c_during_the_first_imports_ends_it_without_a_word(command, tmp_path):
+    """The package below stands for one that takes its time."""
+    (tmp_path / "cv2.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\nraise SystemExit('missed')\n"
+    )
+    script, *arguments = command.split()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # the tests may run under nohup
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    assert done.returncode == -signal.SIGINT
