@@ -147,7 +147,9 @@ def _evaluate(options: Namespace) -> None:
     for path in (options.json, options.plot):
         if path is not None and not path.absolute().parent.is_dir():
             raise OutputError(f"can't write {path}: there is no such folder; make it first")
-    clips = find_clips(options.data, options.limit)
+    clips, skipped = find_clips(options.data, options.limit)
+    for line in skipped:
+        say(f"left out: {line}")
     contestants = open_contestants(options, clips, say)
     chosen = choose_clips(options.data, clips, contestants)
     for line in left_out.describe(clips, contestants):

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Iterable, Sequence
 
 from errors import SourceError
-from sources.images import SUFFIXES as IMAGES
-from teaching.clips import one_line
+from teaching.clips import list_clips, one_line
 from teaching.label_folders import label_of
 
-_VIDEOS = frozenset(".3gp .avi .flv .gif .h264 .m4v .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split())
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
@@ -35,10 +33,10 @@ class Clip:
         return one_line(f"{self.folder}/{self.path.name}")
 
 
-def find_clips(data: Path, limit: int | None = None) -> dict[str, list[Clip]]:
-    """Returns the clips of each label folder, by the folder's name; a folder may have none.
+def find_clips(data: Path, limit: int | None = None) -> tuple[dict[str, list[Clip]], list[str]]:
+    """Returns the clips of each label folder, by the folder's name, and a line for each thing that is left out.
 
-    Files and folders whose names begin with a dot are left out, and files that are no videos by their suffix.
+    A folder may have no clip; what counts as one is what `train.py fit` takes for one, see teaching.clips.list_clips.
 
     Args:
         data: A folder with a folder for each label.
@@ -50,9 +48,11 @@ def find_clips(data: Path, limit: int | None = None) -> dict[str, list[Clip]]:
     folders = [entry for entry in _list(data) if entry.is_dir()]
     if not folders:
         raise SourceError(f"{data} has no folders; it needs one for each label, with the label's clips in it")
-    return {
-        folder.name: [Clip(path, folder.name) for path in _list(folder) if _is_clip(path)][:limit] for folder in folders
+    skipped: list[str] = []
+    found = {
+        folder.name: [Clip(path, folder.name) for path in list_clips(folder, skipped)][:limit] for folder in folders
     }
+    return found, skipped
 
 
 def match(folders: Iterable[str], labels: Sequence[str]) -> dict[str, int]:
@@ -85,9 +85,3 @@ def _list(folder: Path) -> list[Path]:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise SourceError(f"{folder}: {error.strerror}; give a folder with a folder for each label") from None
-
-
-def _is_clip(path: Path) -> bool:
-    if path.is_dir():
-        return any(entry.suffix.lower() in IMAGES for entry in _list(path))
-    return path.suffix.lower() in _VIDEOS and path.is_file()  # a pipe would keep whoever opens it waiting

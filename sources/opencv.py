@@ -43,6 +43,8 @@ DEFAULT_FPS = 25.0
 MAX_FPS = 480.0
 # Above this many pixels a USB 2 camera is too slow with raw pictures: 1280x720 YUYV at 30 fps would be 55 MB/s.
 MAX_RAW_PIXELS = 640 * 480
+# The codec by which FFmpeg plays a text file, as a film of a terminal.
+_TEXT = cv2.VideoWriter.fourcc(*"ansi")
 # Seconds between two tries at a source that fails at once.
 RETRY_PAUSE = 0.02
 # Seconds of such failures after which it counts as gone: pulled out, or hung up. A damaged picture is over sooner.
@@ -230,7 +232,7 @@ def _known_fps(capture: cv2.VideoCapture) -> float | None:
 def _open_file(path: str) -> cv2.VideoCapture:
     # An absolute path, since FFmpeg takes what stands before a colon for a protocol.
     capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
+    if not capture.isOpened() or capture.get(cv2.CAP_PROP_FOURCC) == _TEXT:
         raise SourceError(f"{path} holds no video that FFmpeg can read (another kind of file, sound only, or cut off)")
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # Some builds start with 0.
     return capture

@@ -7,7 +7,6 @@ clips/.discarded/waving/...                what the user didn't want
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import unicodedata
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Iterator
 
 from errors import OutputError, SourceError, UserError
-from sources.images import SUFFIXES
 from teaching.clip_recording import PART, Recording, rename, settle
-from teaching.clips import one_line
+from teaching.clips import list_clips, one_line
 from teaching.collect import LEAST
 from teaching.label_folders import folder_name, label_of
 
@@ -75,12 +73,12 @@ class ClipStore:
         Raises:
             SourceError: The folder can't be read.
         """
-        return {label: len(_clips(folder)) for label, folder in sorted(self._folders().items())}
+        return {label: len(list_clips(folder, [])) for label, folder in sorted(self._folders().items())}
 
     def discarded(self) -> int:
         """Returns how many clips lie in .discarded."""
         try:
-            return sum(len(_clips(folder)) for folder in (self.root / DISCARDED).iterdir() if folder.is_dir())
+            return sum(len(list_clips(folder, [])) for folder in (self.root / DISCARDED).iterdir() if folder.is_dir())
         except OSError:
             return 0
 
@@ -155,17 +153,6 @@ class ClipStore:
                         yield one_line(f"removed what a crash left of a clip: {path}, less than {LEAST:g} s")
                     else:
                         yield one_line(f"kept what a crash left of a clip: {kept}; look at it, or --discard it")
-
-
-def _clips(folder: Path) -> list[Path]:
-    """Returns what counts as a clip: as in teaching.clips, but without looking into it."""
-    with contextlib.suppress(OSError):
-        return [path for path in folder.iterdir() if not _is_other(path)]
-    return []
-
-
-def _is_other(path: Path) -> bool:
-    return path.name.startswith(".") or path.suffix == ".part" or (path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

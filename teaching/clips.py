@@ -78,6 +78,39 @@ def find_clips(folder: str | os.PathLike[str]) -> DataSet:
     return DataSet([Clip(path, index) for index, label in enumerate(labels) for path in found[label]], labels, skipped)
 
 
+def list_clips(folder: Path, skipped: list[str]) -> list[Path]:
+    """Returns what in a label's folder is meant as a clip, by name: all but hidden files, *.part and single images.
+
+    Whether it can be read shows when it is opened: names say little, and there are many kinds of videos.
+
+    Args:
+        folder: The label's.
+        skipped: Given a line for each thing that is left out but might have been meant.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        skipped.append(one_line(f"{folder}: {error.strerror}"))
+        return []
+    images, clips = [], []
+    for path in entries:
+        if path.name.startswith(".") or path.name.endswith(".part"):
+            continue
+        if os.path.isdir(path):
+            clips.append(path)
+        elif path.suffix.lower() in SUFFIXES:
+            images.append(path)
+        elif os.path.isfile(path):
+            clips.append(path)
+        else:  # a pipe would keep whoever opens it waiting
+            skipped.append(one_line(f"{path} is neither a file nor a folder"))
+    if images:
+        skipped.append(
+            one_line(f"{images[0]}{', ...' * (len(images) > 1)}: the images of a clip need a folder of their own")
+        )
+    return clips
+
+
 def read_clip(path: Path) -> Generator[Frame, None, None]:
     """Yields a clip's frames; their timestamps begin at 0. Closing the iterator closes the clip.
 
@@ -143,30 +176,16 @@ def _folders(root: Path, skipped: list[str]) -> Iterator[Path]:
 
 def _clips(folder: Path, skipped: list[str]) -> Iterator[Path]:
     """Yields what can be opened in a label's folder."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        skipped.append(one_line(f"{folder}: {error.strerror}"))
-        return
-    entries = [path for path in entries if not path.name.startswith(".") and not path.name.endswith(".part")]
-    images = [path for path in entries if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
-    if images:
-        skipped.append(
-            one_line(f"{images[0]}{', ...' * (len(images) > 1)}: the images of a clip need a folder of their own")
-        )
-    for path in entries:
-        if path not in images:
-            problem = _problem(path)
-            if problem is None:
-                yield path
-            else:
-                skipped.append(one_line(problem))
+    for path in list_clips(folder, skipped):
+        problem = _problem(path)
+        if problem is None:
+            yield path
+        else:
+            skipped.append(one_line(problem))
 
 
 def _problem(path: Path) -> str | None:
     """Returns why something can't be read as a clip; None if it can."""
-    if not os.path.isdir(path) and not os.path.isfile(path):  # a pipe would keep whoever opens it waiting
-        return f"{path} is neither a file nor a folder"
     try:
         with contextlib.closing(read_clip(path)) as frames:
             next(frames)

@@ -21,6 +21,7 @@ from terminal import written_on_a_terminal
 import evaluate
 from evaluation.running import Contestant
 from sources.play import ACTIONS, Play
+from teaching.clips import find_clips as find_teaching_clips
 from video_classifier import VideoClassifier
 
 TINY, QUANTIZED = DATA / "tiny.tflite", DATA / "tiny_quantized.tflite"
@@ -217,6 +218,29 @@ def test_the_memory_decides_how_soon_a_switch_is_seen(tiny_labels, tmp_path):
     assert waits[0] is None or waits[0] >= 40
     assert waits[1] is not None and waits[1] <= 7
     assert short["streamed"]["at_end"] == {"right": 1, "of": 1, "share": 1.0, "low": 0.206549, "high": 1.0}
+
+
+def test_what_can_be_taught_with_can_be_measured_with(tiny_labels, tmp_path, capsys):
+    """The same clips count as for `train.py fit`, whatever they are called; what is left out is named."""
+    data = tmp_path / "data"
+    for name in ("red/1.avi", "blue/1.avi", "blue/2.avi"):
+        colour = name.partition("/")[0]
+        write_video(data / name, [noisy(colour, len(name))] * 8, 5)
+    (data / "red" / "1.avi").rename(data / "red" / "1.asf")
+    (data / "blue" / "1.avi").rename(data / "blue" / "recording")
+    (data / "red" / "notes.txt").write_text("three clips, window open\n" * 400)
+    (data / "blue" / "list.csv").write_text("1.avi,2\n")
+    write_images(data / "blue", ["blue"] * 2)
+
+    figures = run("--model", TINY, "--labels", tiny_labels, "--data", data, out=tmp_path / "out.json")
+
+    measured = sorted(clip["clip"] for clip in figures["models"][0]["per_clip"])
+    taught = find_teaching_clips(data)
+    assert measured == sorted(clip.path.relative_to(data).as_posix() for clip in taught.clips)
+    assert measured == ["blue/2.avi", "blue/recording", "red/1.asf"]
+    errors = capsys.readouterr().err
+    for name in ("red/notes.txt", "blue/list.csv", "blue/0.png"):
+        assert sum(name in line for line in errors.splitlines()) == sum(name in line for line in taught.skipped) == 1
 
 
 def test_the_heading_tells_what_really_ran(colours, tiny_labels, tmp_path, capsys):

@@ -87,19 +87,20 @@ def test_labels_that_are_spelt_almost_alike_stay_apart():
 
 
 def test_what_counts_as_a_clip(tmp_path):
-    for name in ("b.MP4", "a.gif", ".hidden.mp4", "notes.txt", "half.mp4.part", "frames/1.png", "nothing/1.txt"):
+    for name in ("b.MP4", "a.gif", ".hidden.mp4", "c", "half.mp4.part", "frames/1.png", "1.jpg", "2.jpg"):
         path = tmp_path / "waving" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (tmp_path / "empty").mkdir()
     (tmp_path / ".git").mkdir()
 
-    found = find_clips(tmp_path)
+    found, skipped = find_clips(tmp_path)
     assert {folder: [clip.path.name for clip in clips] for folder, clips in found.items()} == {
         "empty": [],
-        "waving": ["a.gif", "b.MP4", "frames"],
+        "waving": ["a.gif", "b.MP4", "c", "frames"],
     }
-    assert [clip.path.name for clip in find_clips(tmp_path, limit=2)["waving"]] == ["a.gif", "b.MP4"]
+    assert skipped == [f"{tmp_path}/waving/1.jpg, ...: the images of a clip need a folder of their own"]
+    assert [clip.path.name for clip in find_clips(tmp_path, limit=2)[0]["waving"]] == ["a.gif", "b.MP4"]
 
 
 def test_a_folder_without_folders_is_no_data(tmp_path):

@@ -99,6 +99,15 @@ def test_what_cannot_be_read_is_left_out_with_a_line_each(data):
     assert all(len(line.splitlines()) == 1 for line in found.skipped)
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "list.nfo", "README.asc"])
+def test_a_text_is_no_clip_however_long(data, name):
+    """FFmpeg would play it as the film of a terminal."""
+    (data / "waving" / name).write_text("three clips, window open\n" * 400)
+    found = find_clips(data)
+    assert [clip.path.name for clip in found.clips] == ["1.avi", "1.avi"]
+    assert len(found.skipped) == 1 and f"waving/{name} holds no video" in found.skipped[0]
+
+
 @pytest.mark.timeout(20)
 def test_a_pipe_keeps_nobody_waiting(data):
     os.mkfifo(data / "waving" / "pipe.mp4")
