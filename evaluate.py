@@ -31,12 +31,13 @@ from evaluation.jobs import default_jobs
 from evaluation.left_out import choose_clips
 from evaluation.results import write_json
 from evaluation.running import Contestant, Outcome, Runner, places_of, run_all
-from evaluation.scores import score
+from evaluation.scores import Scores, score
 from evaluation.streams import STREAM_CLIPS, plan_streams
 from evaluation.table import table
 from flags import Formatter, Number, Parser
 from options import build_parser
 from plotting import import_figure
+from printing import printed_after
 from progress import Progress
 from signals import Signals
 from utils import say
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _evaluate(_parse(arguments))
     except UserError as error:
-        say(f"evaluate.py: {error}")
+        if error.status:  # 0: the reader of our output has had enough
+            say(f"evaluate.py: {error}")
         return error.status
     except SystemExit as end:  # --help, or a signal
         return int(end.code or 0)
@@ -163,10 +165,25 @@ def _evaluate(options: Namespace) -> None:
     _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
     title = f"{options.data}: {_conditions(options, contestants)}"
-    print(f"{title}; in brackets 95 % intervals\n\n{table(scores)}", end="")
+    with printed_after(f"{title}; in brackets 95 % intervals\n\n{table(scores)}", end=""):
+        _write(options, title, clips, scores, outcomes)
+
+
+def _write(
+    options: Namespace,
+    title: str,
+    clips: left_out.Clips,
+    scores: Sequence[Scores],
+    outcomes: Sequence[Sequence[Outcome]],
+) -> None:
+    """Writes the files that are wanted."""
     if options.json is not None:
         settings = {name: getattr(options, name) for name in (*_SHARED, "limit", "seed")}
-        data = {"data": str(options.data), "settings": settings, **left_out.to_json(clips, contestants)}
+        data = {
+            "data": str(options.data),
+            "settings": settings,
+            **left_out.to_json(clips, [each.contestant for each in scores]),
+        }
         write_json(options.json, scores, outcomes, data)
     if options.plot is not None:
         from evaluation.plot import write_plot

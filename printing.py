@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import Iterator, TextIO
 
-from errors import OutputError
+from errors import OutputError, UserError
 
 STDOUT = "standard output"  # what messages call it
 
@@ -27,6 +28,23 @@ def print_out(text: str, end: str = "\n") -> None:
     if sys.stdout is not None:  # the shell's >&-
         encoding = sys.stdout.encoding or "utf-8"
         _write(sys.stdout, text.encode(encoding, "replace").decode(encoding) + end, STDOUT)
+
+
+@contextlib.contextmanager
+def printed_after(text: str, end: str = "\n") -> Iterator[None]:
+    """Prints after the work inside: also if that ends with a UserError, which then counts more than a lost reader.
+
+    Raises:
+        ReaderGone: Nobody reads the pipe any more.
+        OutputError: It can't be written.
+    """
+    try:
+        yield
+    except UserError:
+        with contextlib.suppress(OutputError):
+            print_out(text, end)
+        raise
+    print_out(text, end)
 
 
 def write_line(stream: TextIO, line: str, name: str) -> None:

@@ -29,6 +29,7 @@ from typing import Sequence
 
 from errors import UserError
 from flags import nearest
+from printing import print_out
 from utils import say
 
 _COMMANDS = ("collect", "fit")
@@ -37,16 +38,19 @@ _COMMANDS = ("collect", "fit")
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit status."""
     command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if command in ("-h", "--help"):
-        print(__doc__)
-        return 0
-    if command not in _COMMANDS:
-        error = UserError(
-            f"{command!r} is no subcommand{nearest(command, _COMMANDS)}; give collect or fit, see --help"
-            if command
-            else "give collect or fit; see --help"
-        )
-        say(f"train.py: {error}")
+    try:
+        if command in ("-h", "--help"):
+            print_out(__doc__)
+            return 0
+        if command not in _COMMANDS:
+            raise UserError(
+                f"{command!r} is no subcommand{nearest(command, _COMMANDS)}; give collect or fit, see --help"
+                if command
+                else "give collect or fit; see --help"
+            )
+    except UserError as error:
+        if error.status:  # 0: the reader of our output has had enough
+            say(f"train.py: {error}")
         return error.status
     if command == "collect":
         from teaching.collect_command import run

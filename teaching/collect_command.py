@@ -10,6 +10,7 @@ from typing import Sequence
 
 from errors import SourceError, UserError
 from opening import await_camera, open_sources, wait_for
+from printing import print_out
 from signals import Signals
 from sinks.awake import keep_awake
 from sinks.video_file import find_encoder, import_av
@@ -36,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         options = parse_collect(arguments)
         store = ClipStore(options.data)
         if options.list:
-            print(table(store.counts(), options.data, store.discarded()))
+            print_out(table(store.counts(), options.data, store.discarded()))
         elif options.discard:
             for path in options.discard:
                 say(f"moved {path} to {store.discard(path)}")
@@ -44,7 +45,8 @@ def run(arguments: Sequence[str]) -> int:
             _collect(options, store, signals)
         return signals.status
     except UserError as error:
-        say(f"train.py collect: {error}")
+        if error.status:  # 0: the reader of our output has had enough
+            say(f"train.py collect: {error}")
         return error.status
     except SystemExit as end:  # --help, or a signal before the loop
         return int(end.code or 0)
@@ -65,8 +67,8 @@ def _collect(options: Namespace, store: ClipStore, signals: Signals) -> None:
                 _record(options, counts, store, signals, stack)
         finally:
             there = {**counts, **store.counts()}
-            print(table(there, options.data, store.discarded()))
-            print(advice(there, options.data, options.background is not False), flush=True)
+            print_out(table(there, options.data, store.discarded()))
+            print_out(advice(there, options.data, options.background is not False))
 
 
 def _choose_labels(options: Namespace, store: ClipStore) -> dict[str, int]:

@@ -17,6 +17,7 @@ import models
 from errors import ModelError, OutputError, UserError
 from options import DEFAULT_MODEL
 from plotting import import_figure
+from printing import printed_after
 from signals import Signals
 from sources.sampler import Sampler
 from startup import DEMO_MODEL
@@ -44,7 +45,8 @@ def run(arguments: Sequence[str]) -> int:
         _fit(parse_fit(arguments))
         return signals.status
     except UserError as error:
-        say(f"train.py fit: {error}")
+        if error.status:  # 0: the reader of our output has had enough
+            say(f"train.py fit: {error}")
         return error.status
     except SystemExit as end:  # --help, or a signal
         return int(end.code or 0)
@@ -73,11 +75,16 @@ def _fit(options: Namespace) -> None:
     for line in samples.skipped:
         say(f"skipped: {line}")
     fitted = fit(samples, old=old, background=options.background, seed=options.seed)
-    print(report.text(fitted.report), flush=True)
-    if options.report is not None:
-        _write_report(options.report, fitted.report)
-    if not options.dry_run:
-        _write_model(base, fitted, samples, memory, fps, options)
+    wrote = ""
+    try:
+        with printed_after(report.text(fitted.report)):  # what took minutes first: the reader may be gone
+            if not options.dry_run:
+                wrote = _write_model(base, fitted, samples, memory, fps, options)
+            if options.report is not None:
+                _write_report(options.report, fitted.report)
+    finally:
+        if wrote:
+            say(wrote)
 
 
 def _check_before_work(options: Namespace) -> None:
@@ -119,8 +126,8 @@ def _write_report(folder: Path, results: report.Report) -> None:
 
 def _write_model(
     base: Path, fitted: Fitted, samples: Samples, memory: int | None, fps: float, options: Namespace
-) -> None:
-    """Writes the model where nobody sees it, tries it, and then writes it where it belongs."""
+) -> str:
+    """Writes the model where nobody sees it, tries it, and then writes it where it belongs; returns what to say."""
     how: dict[str, Any] = {
         "precision": options.precision,
         "description": describe(base, fitted, options),
@@ -141,7 +148,7 @@ def _write_model(
         ) as classifier:
             tried = check(classifier, fitted, samples, fps)
     write_model(base, fitted.weights, fitted.bias, fitted.labels, options.out, force=options.force, **how)
-    say(f"wrote {options.out}, tried on {tried} of the clips; python classify.py --model {options.out}")
+    return f"wrote {options.out}, tried on {tried} of the clips; python classify.py --model {options.out}"
 
 
 def describe(base: Path, fitted: Fitted, options: Namespace) -> dict[str, Any]:

@@ -459,6 +459,13 @@ def test_list_counts(data, capsys):
     assert lines == [["background", "1", "clip"], ["on/off", "1", "clip"], ["waving", "2", "clips"]]
 
 
+@pytest.mark.parametrize("redirection, status, lines", [("| true", 0, 0), ("> /dev/full", 5, 1)])
+def test_a_list_that_nobody_can_read(data, redirection, status, lines):
+    shell = f'set -o pipefail; "$@" --list {redirection}'
+    done = subprocess.run(["bash", "-c", shell, "bash", *COMMAND, "--data", str(data)], capture_output=True, text=True)
+    assert (done.returncode, len(done.stderr.splitlines())) == (status, lines), done.stderr
+
+
 def test_list_of_nothing(tmp_path, capsys):
     assert run(["--list", "--data", str(tmp_path / "none")]) == 0
     assert "no clips" in capsys.readouterr().out

@@ -383,6 +383,25 @@ def test_a_bar_on_a_terminal(colours, tiny_labels, tmp_path):
     assert "top-1 at the clip's end" in output and "\x1b" not in output
 
 
+@pytest.mark.parametrize(
+    "redirection, status, message",
+    [("| true", 0, ""), ("> /dev/full", 5, "evaluate.py: can't write standard output: No space left on device")],
+)
+def test_the_files_are_there_even_if_nobody_can_read_the_table(
+    colours, tiny_labels, tmp_path, redirection, status, message
+):
+    out = tmp_path / "out.json"
+    wanted = command("--model", TINY, "--labels", tiny_labels, "--data", colours, "--limit", 1, "--json", out)
+    done = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$@" {redirection}', "bash", *wanted], capture_output=True, text=True
+    )
+    assert json.loads(out.read_text())["models"][0]["clips"] == 5
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+    last = done.stderr.splitlines()[-1:]
+    assert last[0].startswith(message) if message else not any("evaluate.py: " in line for line in last)
+
+
 def test_ctrl_c_ends_it_at_once(tiny_labels, tmp_path):
     picture = noisy("red", 0)
     for number in range(3):

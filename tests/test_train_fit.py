@@ -138,6 +138,27 @@ def test_model_is_replaced_only_if_told(taught: Path, clips: tuple[Path, list[Pa
     assert "no background" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("redirection", "status", "words"),
+    [("| true", 0, ""), ("> /dev/full", 5, "can't write standard output: No space left on device"), (">&-", 0, "")],
+)
+def test_model_and_report_are_there_even_if_nobody_can_read_the_text(
+    clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path, redirection: str, status: int, words: str
+) -> None:
+    out, report = tmp_path / "mine.tflite", tmp_path / "report"
+    arguments = ["fit", "--data", clips[0], "--base", BASE, "--out", out, "--report", report, "--cache", cache]
+    shell = f'set -o pipefail; "$@" {redirection}'
+    done = subprocess.run(
+        ["bash", "-c", shell, "bash", sys.executable, ROOT / "train.py", *map(str, arguments), "--augment", "1"],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == status
+    assert len(read_labels(out.with_suffix(".txt"))) == 5 and out.exists()
+    assert (report / "report.json").exists()
+    assert f"wrote {out}" in done.stderr and "Traceback" not in done.stderr
+    assert ("train.py fit: " in done.stderr) == bool(words) and words in done.stderr
+
+
 def test_dry_run_writes_no_model(clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.tflite"
     done = train("fit", "--data", clips[0], "--base", BASE, "--cache", cache, "--augment", 1, "--dry-run", "--out", out)
