@@ -11,6 +11,7 @@ import models
 from errors import UserError
 from evaluation.clips import Clip, match
 from evaluation.running import TOP, Contestant
+from model_metadata import labels_of
 from utils import read_labels
 from video_classifier import VideoClassifier
 
@@ -37,7 +38,8 @@ def open_contestants(
     given = given * (len(paths) // len(given))
     contestants = []
     for name, path, labels in zip(_names(paths), paths, given):
-        names = read_labels(models.find_labels(path, labels))
+        found = labels_of(path, labels)
+        names = read_labels(found) if isinstance(found, Path) else found
         known = models.known_model(path)
         fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
         load = partial(_load, path, names, fps, options)

@@ -15,6 +15,7 @@ import numpy as np
 
 import models
 from errors import ModelError, OutputError, UserError
+from model_metadata import labels_of
 from options import DEFAULT_MODEL
 from plotting import import_figure
 from printing import printed_after
@@ -61,8 +62,11 @@ def _fit(options: Namespace) -> None:
     base, fps = _find_base(options.base)
     memory = None if options.memory is None else max(1, round(options.memory * fps))
     threads = min(4, os.cpu_count() or 1)
-    backbone = Backbone(base, memory=memory, threads=threads, fit=options.fit, runtime=options.runtime)
-    old = Old(*backbone.classifier, read_labels(models.find_labels(base))) if options.keep_labels else None
+    try:
+        backbone = Backbone(base, memory=memory, threads=threads, fit=options.fit, runtime=options.runtime)
+    except ModelError as error:
+        raise ModelError(str(error).replace("--model", "--base")) from None
+    old = Old(*backbone.classifier, _old_labels(base, backbone)) if options.keep_labels else None
     samples = extract(
         backbone,
         dataset,
@@ -74,6 +78,9 @@ def _fit(options: Namespace) -> None:
     )
     for line in samples.skipped:
         say(f"skipped: {line}")
+    if old is not None and not old.without([samples.names[label] for label in np.unique(samples.labels)]).labels:
+        say(f"--keep-labels: yours replace all {len(old.labels)} classes of {base.name}, so that none is left to keep")
+        old = None
     fitted = fit(samples, old=old, background=options.background, seed=options.seed)
     wrote = ""
     try:
@@ -110,6 +117,25 @@ def _find_base(name: str | None) -> tuple[Path, float]:
     path = models.find_model(name)
     known = models.known_model(path)
     return path, known.fps if known else _FPS
+
+
+def _old_labels(base: Path, backbone: Backbone) -> list[str]:
+    """Returns the names of the classes that the model has, those that classify.py shows.
+
+    Raises:
+        ModelError: There are none, or they don't belong to it.
+    """
+    remedy = f"put one class name a line into {base.with_suffix('.txt')}, or leave --keep-labels out"
+    try:
+        found = labels_of(base)
+    except ModelError:
+        raise ModelError(f"no labels known for the model {base}; {remedy}") from None
+    labels = read_labels(found) if isinstance(found, Path) else found
+    classes = len(backbone.classifier[1])
+    if len(labels) != classes:
+        where = found if isinstance(found, Path) else f"the label file inside {base}"
+        raise ModelError(f"{where} has {len(labels)} names, but the model has {classes} classes; {remedy}")
+    return labels
 
 
 def _write_report(folder: Path, results: report.Report) -> None:

@@ -72,7 +72,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def taught(clips: tuple[Path, list[Path]], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a taught model, mine.tflite, with its report and what was printed."""
+    """The folder of a taught model, mine.tflite, with its report and what was printed; and without labels beside it."""
     folder = tmp_path_factory.mktemp("taught")
     done = train(
         "fit", "--data", clips[0], "--base", BASE, "--out", folder / "mine.tflite", "--report", folder / "report",
@@ -80,6 +80,7 @@ def taught(clips: tuple[Path, list[Path]], cache: Path, tmp_path_factory: pytest
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (folder / "printed.txt").write_text(done.stdout)
+    (folder / "moved.tflite").write_bytes((folder / "mine.tflite").read_bytes())
     return folder
 
 
@@ -157,6 +158,44 @@ def test_model_and_report_are_there_even_if_nobody_can_read_the_text(
     assert (report / "report.json").exists()
     assert f"wrote {out}" in done.stderr and "Traceback" not in done.stderr
     assert ("train.py fit: " in done.stderr) == bool(words) and words in done.stderr
+
+
+def test_labels_inside_a_model_are_known_to_fit_and_evaluate(
+    taught: Path, clips: tuple[Path, list[Path]], cache: Path
+) -> None:
+    model = taught / "moved.tflite"
+    done = subprocess.run(
+        [sys.executable, ROOT / "evaluate.py", "--model", model, "--data", clips[0], "--no-stream", "--limit", "1"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "clips5each" in "".join(done.stdout.split())
+
+    arguments = "--base", model, "--keep-labels", "--cache", cache, "--augment", 1, "--dry-run"
+    done = train("fit", "--data", clips[0], *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "yours replace all 5 classes of moved.tflite" in done.stderr
+
+
+@pytest.mark.parametrize("names", [3, 8])
+def test_labels_that_are_not_the_base_s_are_refused(clips: tuple[Path, list[Path]], tmp_path: Path, names: int) -> None:
+    base = tmp_path / "base.tflite"
+    base.write_bytes((ROOT / BASE).read_bytes())
+    base.with_suffix(".txt").write_text("".join(f"label {number}\n" for number in range(names)))
+    arguments = "--data", clips[0], "--base", base, "--keep-labels", "--out", tmp_path / "mine.tflite"
+    status, line = refusal("fit", *arguments)
+    assert status == 3
+    assert f"base.txt has {names} names, but the model has 7 classes" in line
+    base.with_suffix(".txt").unlink()
+    status, line = refusal("fit", *arguments)
+    assert status == 3
+    assert f"no labels known for the model {base}; put one class name a line into {tmp_path}/base.txt" in line
+
+
+def test_a_base_that_is_no_model_is_named_by_its_flag(clips: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    status, line = refusal("fit", "--data", clips[0], "--out", tmp_path / "mine.tflite", "--base", "README.md")
+    assert status == 3
+    assert "README.md is not a .tflite file; give a .tflite file with --base" in line
 
 
 def test_dry_run_writes_no_model(clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path) -> None:
