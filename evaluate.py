@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Sequence
 
-from errors import OutputError, SourceError, UserError
+from errors import SourceError, UserError
 from evaluation import left_out
 from evaluation.clips import find_clips
 from evaluation.contestants import open_contestants
@@ -36,11 +36,12 @@ from evaluation.streams import STREAM_CLIPS, plan_streams
 from evaluation.table import table
 from flags import Formatter, Number, Parser
 from options import build_parser
-from plotting import import_figure
+from plotting import check_drawable
 from printing import printed_after
 from progress import Progress
 from signals import Signals
-from utils import say
+from teaching.clips import one_line
+from utils import check_writable, say
 
 _SHARED = ("memory", "fit", "sample_fps", "runtime", "precision", "compile")  # flags that are classify.py's
 
@@ -144,11 +145,10 @@ def _parse(arguments: Sequence[str]) -> Namespace:
 
 
 def _evaluate(options: Namespace) -> None:
-    if options.plot is not None:
-        import_figure("--plot")  # better to know now than after an hour
-    for path in (options.json, options.plot):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"can't write {path}: there is no such folder; make it first")
+    if options.plot is not None:  # better to know now than after an hour
+        check_drawable(options.plot, "--plot")
+    if options.json is not None:
+        check_writable(options.json)
     clips, skipped = find_clips(options.data, options.limit)
     for line in skipped:
         say(f"left out: {line}")
@@ -164,7 +164,7 @@ def _evaluate(options: Namespace) -> None:
         outcomes = run_all(runners, streams, partial(_tell, progress))
     _tell_unreadable(outcomes)
     scores = [score(number, contestant, outcomes) for number, contestant in enumerate(contestants)]
-    title = f"{options.data}: {_conditions(options, contestants)}"
+    title = f"{one_line(str(options.data))}: {_conditions(options, contestants)}"
     with printed_after(f"{title}; in brackets 95 % intervals\n\n{table(scores)}", end=""):
         _write(options, title, clips, scores, outcomes)
 
@@ -180,7 +180,7 @@ def _write(
     if options.json is not None:
         settings = {name: getattr(options, name) for name in (*_SHARED, "limit", "seed")}
         data = {
-            "data": str(options.data),
+            "data": one_line(str(options.data)),
             "settings": settings,
             **left_out.to_json(clips, [each.contestant for each in scores]),
         }

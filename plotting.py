@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from errors import PackageError
+from errors import OutputError, PackageError
+from utils import check_writable
 
 
 def import_figure(what: str) -> Any:
@@ -21,3 +23,27 @@ def import_figure(what: str) -> Any:
     except ImportError:
         raise PackageError(f"{what} needs the package matplotlib; run ./setup.sh --extras timeline") from None
     return Figure
+
+
+def check_drawable(path: Path, what: str) -> None:
+    """Finds out before the work whether a picture can be drawn into a file.
+
+    Args:
+        path: The file.
+        what: As for import_figure.
+
+    Raises:
+        PackageError: matplotlib isn't installed.
+        OutputError: The file can't be written, or matplotlib draws no such format.
+    """
+    formats = import_figure(what)().canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in formats:
+        raise OutputError(
+            f"can't draw {path}: {path.suffix} is no format for pictures; let it end in .png, .svg or .pdf"
+        )
+    check_writable(path)
+
+
+def as_written(text: str) -> str:
+    """Returns what matplotlib shows as this text, in one line: a $ would begin a formula."""
+    return " ".join(text.splitlines()).replace("$", r"\$")

@@ -122,6 +122,23 @@ def _resize(frame: np.ndarray, height: int, width: int, out: np.ndarray | None =
     return cv2.resize(frame, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Finds out before the work whether write_whole will find its folder willing.
+
+    Raises:
+        OutputError: It won't.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"can't write {path}: it is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"can't write {path}: there is no such folder; make it first")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OutputError(f"can't write {path}: {error.strerror}; check the folder and the free space") from None
+
+
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file so that its name never stands for half of it: temporary name, fsync, rename.
 

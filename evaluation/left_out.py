@@ -56,8 +56,8 @@ def describe(clips: Clips, contestants: Sequence[Contestant]) -> Iterator[str]:
 def to_json(clips: Clips, contestants: Sequence[Contestant]) -> dict[str, Any]:
     """Returns the folders that no model has a label for, with their number of clips, and those without clips."""
     return {
-        "folders_without_label": {folder: len(clips[folder]) for folder in _unknown(clips, contestants)},
-        "folders_without_clips": [folder for folder, found in clips.items() if not found],
+        "folders_without_label": {one_line(folder): len(clips[folder]) for folder in _unknown(clips, contestants)},
+        "folders_without_clips": [one_line(folder) for folder, found in clips.items() if not found],
     }
 
 

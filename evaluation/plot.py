@@ -14,7 +14,7 @@ from evaluation.grid import columns_of
 from evaluation.scores import Course, Scores
 from evaluation.shares import Share
 from evaluation.table import most_confused
-from plotting import import_figure
+from plotting import as_written, import_figure
 from utils import write_whole
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; yellow last, since it is faint on white.
@@ -48,7 +48,7 @@ def write_plot(path: Path, scores: Sequence[Scores], conditions: str) -> None:
     figure = import_figure("--plot")(figsize=(14, 5 + sum(rows) + 0.4), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     upper, *lower = figure.subfigures(1 + len(rows), 1, height_ratios=[5, *rows])
-    figure.suptitle(conditions, x=0.01, ha="left", fontsize=11, color=_INK)
+    figure.suptitle(as_written(conditions), x=0.01, ha="left", fontsize=11, color=_INK)
     _draw_curves(upper, scores)
     _draw_legend(upper, scores)
     for start, part in zip(range(0, len(matrices), across), lower):
@@ -93,7 +93,9 @@ def _draw_legend(part: Any, scores: Sequence[Scores]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=_colour(number), linestyle=_line(number), linewidth=2, label=each.contestant.name)
+        Line2D(
+            [], [], color=_colour(number), linestyle=_line(number), linewidth=2, label=as_written(each.contestant.name)
+        )
         for number, each in enumerate(scores)
     ]
     dot = Line2D([], [], color=_FAINT, marker="o", linestyle="", label="median of the first right answer")
@@ -192,7 +194,9 @@ def _draw_matrix(axes: Any, each: Scores, colour: str) -> None:
     colours = LinearSegmentedColormap.from_list("", ["#ffffff", colour])
     norm = PowerNorm(1 if len(rows) <= _NAMED else 0.4, 0, 1)  # of many, single clips off the diagonal would be lost
     axes.imshow(shares, cmap=colours, norm=norm, interpolation="nearest", aspect="equal")
-    axes.set_title(f"{each.contestant.name}: answers at the clip's end", loc="left", fontsize=11, color=_INK)
+    axes.set_title(
+        f"{as_written(each.contestant.name)}: answers at the clip's end", loc="left", fontsize=11, color=_INK
+    )
     if len(rows) <= _NAMED:
         size = 9 if len(rows) <= _NUMBERED else _LARGE
         names = [_shortened(labels[row]) for row in rows]
@@ -243,7 +247,7 @@ def _list_worst(axes: Any, each: Scores) -> None:
 
 
 def _shortened(label: str) -> str:
-    return label if columns_of(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
+    return as_written(label if columns_of(label) <= _LONGEST else label[: _LONGEST - 1] + "…")
 
 
 def _tidy(axes: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Sequence
 
 from evaluation.running import Answers, Outcome
 from evaluation.scores import Course, Scores, frames_until
+from teaching.clips import one_line
 from utils import write_whole
 
 VERSION = 1
@@ -51,7 +52,7 @@ def _model(number: int, each: Scores, streams: Sequence[Sequence[Outcome]]) -> d
             per_clip.append({"stream": stream, "place": place, **_clip(each, outcome, answers)})
     return {
         "name": contestant.name,
-        "file": str(contestant.path),
+        "file": one_line(str(contestant.path)),
         "runtime": contestant.runtime,
         "compiled": contestant.compiled,
         "memory_bounded": contestant.bounded,

@@ -31,7 +31,7 @@ from teaching.fit_options import parse_fit
 from teaching.network import Backbone, write_model
 from teaching.regression import import_regression
 from teaching.unknown import find_background
-from utils import read_labels, say, write_whole
+from utils import check_writable, read_labels, say, write_whole
 from video_classifier import VideoClassifier, softmax
 
 _FPS = 5.0  # of a base that isn't a published model
@@ -101,6 +101,9 @@ def _check_before_work(options: Namespace) -> None:
         import_figure("--report")
     if not options.dry_run:
         check_model_path(options.out, options.force)
+        check_writable(options.out)
+    if options.report is not None:
+        _make_folder(options.report)
 
 
 def _find_base(name: str | None) -> tuple[Path, float]:
@@ -138,11 +141,18 @@ def _old_labels(base: Path, backbone: Backbone) -> list[str]:
     return labels
 
 
-def _write_report(folder: Path, results: report.Report) -> None:
+def _make_folder(folder: Path) -> None:
+    """Makes a folder that can be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"can't make the folder {folder}: {error.strerror}; give another one") from None
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise OutputError(f"can't make the folder {folder}: {reason}; give another one") from None
+    check_writable(folder / "report.json")
+
+
+def _write_report(folder: Path, results: report.Report) -> None:
+    _make_folder(folder)
     write_whole(folder / "report.json", (json.dumps(report.to_json(results), indent=1) + "\n").encode())
     if results.calibration is not None:
         plots.write_confusion(folder / "confusion.png", results)

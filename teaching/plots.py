@@ -10,7 +10,7 @@ from typing import Any, Callable
 import numpy as np
 
 from evaluation.grid import columns_of
-from plotting import import_figure
+from plotting import as_written, import_figure
 from teaching.calibrate import Bin, calibration_error
 from teaching.report import Calibration, Report, percent
 from utils import write_whole
@@ -120,5 +120,4 @@ def _draw_bins(axes: Any, bins: list[Bin], colour: str, line: str, label: str) -
 
 
 def _shortened(label: str) -> str:
-    label = label.replace("$", r"\$")  # which would begin a formula
-    return label if columns_of(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
+    return as_written(label if columns_of(label) <= _LONGEST else label[: _LONGEST - 1] + "…")

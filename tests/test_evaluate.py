@@ -341,6 +341,8 @@ def test_the_demo_model_on_drawn_actions(demo_model, demo_labels, tmp_path):
         (["--data", "{broken}"], 2, "--model"),
         (["--model", "{tiny}", "--dat", "{broken}"], 2, "--data"),
         (["--model", "{tiny}", "--data", "{broken}", "--json", "{broken}/none/out.json"], 5, "no such folder"),
+        (["--model", "{tiny}", "--data", "{broken}", "--json", "{broken}"], 5, "it is a folder"),
+        (["--model", "{tiny}", "--data", "{broken}", "--json", "/proc/out.json"], 5, "can't write /proc/out.json"),
     ],
 )
 def test_mistakes_are_one_line(arguments, status, message, tmp_path, tiny_labels, capsys):
@@ -400,6 +402,24 @@ def test_the_files_are_there_even_if_nobody_can_read_the_table(
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
     last = done.stderr.splitlines()[-1:]
     assert last[0].startswith(message) if message else not any("evaluate.py: " in line for line in last)
+
+
+def test_folders_whose_names_are_odd(colours, tiny_labels, tmp_path):
+    """Their names stand in the JSON file as on the terminal: in one line, and in UTF-8."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "red").symlink_to(colours / "Red")
+    for name in (b"b\xffd", b"a\nb"):
+        os.mkdir(os.fsencode(data) + b"/" + name)
+    (data / "a\nb" / "0.avi").symlink_to(colours / "green" / "0.avi")
+    odd = tmp_path / "d\na"
+    data.rename(odd)
+
+    figures = run("--model", TINY, "--labels", tiny_labels, "--no-stream", "--data", odd, out=tmp_path / "out.json")
+
+    assert figures["folders_without_clips"] == ["b\\udcffd"]
+    assert figures["folders_without_label"] == {"a b": 1}
+    assert figures["data"] == f"{tmp_path}/d a"
 
 
 def test_ctrl_c_ends_it_at_once(tiny_labels, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -78,7 +79,27 @@ def test_a_long_label_does_not_push_the_matrix_out(tmp_path):
     assert pixels_of(cv2.imread(str(path)), VERMILLION) > 3 * 500
 
 
+def test_labels_and_names_are_no_formulas(tmp_path):
+    path = tmp_path / "out.png"
+    scores = scores_of(2, 3, name="$a_$b")
+    scores = [replace(each, contestant=replace(each.contestant, name="model $x_$ of\nmine")) for each in scores]
+    write_plot(path, scores, "folder $y^$: title")
+    assert pixels_of(cv2.imread(str(path)), VERMILLION) > 3 * 500
+
+
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(OutputError, match="out.xyz"):
         write_plot(tmp_path / "out.xyz", scores_of(1, 2), "title")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [("out.xyz", ".xyz is no format"), ("folder.png", "it is a folder"), ("no/out.png", "no such folder")],
+)
+def test_what_cannot_be_drawn_is_refused_before_the_work(name, words, tmp_path, capsys):
+    (tmp_path / "folder.png").mkdir()
+    arguments = ["--model", "none at all", "--data", str(tmp_path / "none"), "--plot", str(tmp_path / name)]
+    assert evaluate.main(arguments) == 5
+    [line] = capsys.readouterr().err.splitlines()
+    assert words in line

@@ -249,6 +249,9 @@ def test_interrupt_ends_it_without_a_word(clips: tuple[Path, list[Path]], tmp_pa
         (("fit", "--out", "mine.tflite", "--memory", "0"), 2, "seconds"),
         (("fit", "--out", "mine.onnx"), 5, ".tflite"),
         (("fit", "--out", "no/such/folder/mine.tflite"), 5, "no folder"),
+        (("fit", "--out", "/proc/mine.tflite"), 5, "can't write /proc/mine.tflite"),
+        (("fit", "--out", "mine_of_nobody.tflite", "--report", "README.md"), 5, "folder README.md: it is a file"),
+        (("fit", "--dry-run", "--report", "/proc/report"), 5, "can't make the folder /proc/report"),
         (("fit", "--out", "mine_of_nobody.tflite", "--data", "no such folder"), 4, "no such folder"),
     ],
 )
@@ -270,12 +273,18 @@ def test_unknown_base_is_one_line(clips: tuple[Path, list[Path]], tmp_path: Path
     assert "nothing.tflite" in line
 
 
-@pytest.mark.parametrize(("package", "arguments"), [("sklearn", ()), ("matplotlib", ("--report", "report"))])
-def test_missing_package_is_named(tmp_path: Path, package: str, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("package", "arguments", "remedy"),
+    [
+        ("sklearn", (), "pip install -r requirements-teach.txt"),
+        ("matplotlib", ("--report", "report"), "./setup.sh --extras timeline"),
+    ],
+)
+def test_missing_package_is_named(tmp_path: Path, package: str, arguments: tuple[str, ...], remedy: str) -> None:
     (tmp_path / f"{package}.py").write_text("raise ImportError")
     status, line = refusal("fit", "--out", tmp_path / "mine.tflite", *arguments, PYTHONPATH=str(tmp_path))
     assert status == 6
-    assert {"sklearn": "requirements-teach.txt", "matplotlib": "./setup.sh --extras timeline"}[package] in line
+    assert remedy in line
 
 
 def test_help_tells_all_flags() -> None:
