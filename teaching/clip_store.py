@@ -11,7 +11,7 @@ import fcntl
 import os
 import unicodedata
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from errors import OutputError, SourceError, UserError
 from teaching.clip_recording import PART, Recording, rename, settle
@@ -82,15 +82,17 @@ class ClipStore:
         except OSError:
             return 0
 
-    def check(self, label: str) -> None:
-        """Makes sure that a label's clips can lie beside the others.
+    def check(self, labels: Iterable[str]) -> None:
+        """Makes sure that labels' clips can lie beside each other, and beside those that are there.
 
         Raises:
-            UserError: Another label differs from it in upper and lower case only.
+            UserError: Two labels differ in upper and lower case only, which `train.py fit` would refuse.
         """
-        for other in self._folders():
-            if other != label and other.casefold() == label.casefold():
-                raise UserError(f"there are clips of {other!r} already; write the label {label!r} like that, too")
+        known = {other.casefold(): other for other in self._folders()}
+        for label in labels:
+            other = known.setdefault(label.casefold(), label)
+            if other != label:
+                raise UserError(f"{other!r} and {label!r} would be one label; write it as {other!r} only")
 
     def begin(self, label: str, fps: float | None) -> Recording:
         """Begins a clip.

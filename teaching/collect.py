@@ -98,6 +98,10 @@ class Collector:
         """Returns the seconds until the phase ends by itself."""
         return max(0.0, self._until - now)
 
+    def seconds_left(self, now: float) -> int:
+        """Returns what a countdown says: whole seconds, at least 1."""
+        return max(1, math.ceil(self.remaining(now) - 1e-3))
+
     def progress(self, now: float) -> float:
         """Returns how much of the clip is recorded, from 0 to 1."""
         return min(1.0, max(0.0, 1 - (self._until - now) / self._seconds)) if self.phase is Phase.RECORDING else 0.0

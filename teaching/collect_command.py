@@ -22,7 +22,7 @@ from teaching.clip_store import ClipStore
 from teaching.collect import Collector
 from teaching.collect_loop import CollectLoop
 from teaching.collect_options import PAUSE, parse_collect, wants_background
-from teaching.review import BACKGROUND, advice, table
+from teaching.review import BACKGROUND, advice, is_background, table
 from utils import say
 
 _REVIEW = 2.0  # seconds after each clip, where there is a window to look at it
@@ -74,13 +74,12 @@ def _collect(options: Namespace, store: ClipStore, signals: Signals) -> None:
 def _choose_labels(options: Namespace, store: ClipStore) -> dict[str, int]:
     """Returns the labels to collect, in order, with the clips that they have."""
     there = store.counts()
-    labels = list(dict.fromkeys(options.label or (label for label in there if label != BACKGROUND)))
+    labels = list(dict.fromkeys(options.label or (label for label in there if not is_background(label))))
     if not labels:
         raise UserError("what is to be seen in the clips? give --label waving, or several of them; see --help")
-    if BACKGROUND not in labels and wants_background(options):
-        labels.append(BACKGROUND)
-    for label in labels:
-        store.check(label)
+    if wants_background(options) and not any(map(is_background, labels)):
+        labels.append(next(filter(is_background, there), BACKGROUND))
+    store.check(labels)
     return {label: there.get(label, 0) for label in labels}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from errors import OutputError, SourceError
+from errors import OutputError, SourceError, UserError
 from sinks.screen import Screen
 from sinks.viewer import Viewer
 from sources import open_source
@@ -41,7 +41,7 @@ class CollectLoop:
         mirror: Whether left and right are swapped in the picture that is shown; never in a clip.
 
     Attributes:
-        kept: Clips recorded, less those discarded.
+        kept: Clips recorded, those that were discarded later included.
     """
 
     def __init__(
@@ -175,10 +175,17 @@ class CollectLoop:
             self._handle(self._collector.abandon(now))
         elif self._last is not None:
             (label, path), self._last = self._last, None
-            moved = self._store.discard(path)
-            self.kept -= 1
+            try:
+                moved = self._store.discard(path)
+            except OutputError as error:
+                self._last = label, path
+                self._tell("not discarded", str(error))
+                return
+            except UserError as error:  # somebody else has moved or deleted it
+                self._tell("it was gone already", str(error))
+            else:
+                self._tell("discarded", f"discarded: {moved}")
             self._collector.take_back(label, now)
-            self._tell("discarded", f"discarded: {moved}")
 
     def _open_replay(self, now: float) -> None:
         if self._last is None or self._collector.phase is Phase.RECORDING:
@@ -201,8 +208,11 @@ class CollectLoop:
             return
         image = self._image
         if self._replay is not None:
-            for frame in self._replay.take(0.0):
-                self._replayed = frame.image
+            try:
+                for frame in self._replay.take(0.0):
+                    self._replayed = frame.image
+            except SourceError as error:  # it is gone, or damaged
+                self._tell("no replay", str(error))
             image = self._replayed if self._replayed is not None else image
             if self._replay.ended:
                 self._close_replay()
@@ -250,7 +260,7 @@ class _Terminal:
     def follow(self, collector: Collector, now: float) -> None:
         """Tells what has changed."""
         phase, label = collector.phase, collector.label
-        seconds = round(collector.remaining(now) + 0.5) if phase is Phase.COUNTDOWN else 0
+        seconds = collector.seconds_left(now) if phase is Phase.COUNTDOWN else 0
         state = (phase, label, seconds, collector.paused, collector.away)
         if not self._live or state == self._state:
             return

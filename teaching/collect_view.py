@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -107,7 +106,7 @@ def _draw_recording(canvas: _Canvas, collector: Collector, now: float) -> None:
 
 
 def _draw_countdown(canvas: _Canvas, collector: Collector, now: float) -> None:
-    seconds = max(1, math.ceil(collector.remaining(now) - 1e-3))
+    seconds = collector.seconds_left(now)
     words = hint(collector.label, collector.counts[collector.label])
     canvas.numeral(str(seconds), f"{collector.label}: {words}" if words else collector.label)
 
@@ -123,7 +122,7 @@ def _draw_review(canvas: _Canvas, collector: Collector, now: float, scene: Scene
     if collector.paused:
         lines.append("paused")
     elif collector.fresh and not collector.all_complete:
-        lines.append(f"in {max(1, math.ceil(collector.remaining(now)))} s")
+        lines.append(f"in {collector.seconds_left(now)} s")
     if lines:
         canvas.banner(lines, WHITE)
 

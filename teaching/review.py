@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Mapping
+
+from evaluation.grid import grid
+from teaching.clips import one_line
 
 BACKGROUND = "background"
 """The label of what is none of the actions."""
 
+_MODEL = Path("models/mine.tflite")  # what hints call the model
 _FEW = 5  # clips of a label, below which more are advised
 # One clip of each, in turn: what a camera sees on most days.
 _BACKGROUND_HINTS = (
@@ -19,20 +24,25 @@ _BACKGROUND_HINTS = (
 )
 
 
+def is_background(label: str) -> bool:
+    """Says whether a label is BACKGROUND, in whatever case."""
+    return label.casefold() == BACKGROUND
+
+
 def hint(label: str, count: int) -> str:
     """Returns what to do for the next clip of a label that has `count`; "" where its name says it."""
-    return _BACKGROUND_HINTS[count % len(_BACKGROUND_HINTS)] if label == BACKGROUND else ""
+    return _BACKGROUND_HINTS[count % len(_BACKGROUND_HINTS)] if is_background(label) else ""
 
 
 def table(counts: Mapping[str, int], root: str, discarded: int) -> str:
     """Returns how many clips of each label there are, a line each."""
     if not counts:
-        return f"{root}: no clips"
-    width = max(map(len, counts))
-    lines = [f"{root}:", *(f"  {label.ljust(width)}  {_clips(count, 4)}" for label, count in counts.items())]
+        return f"{one_line(root)}: no clips"
+    text = f"{one_line(root)}:\n"
+    text += grid([[f"  {one_line(label)}", _clips(count, 3)] for label, count in counts.items()])
     if discarded:
-        lines.append(f"  and {_clips(discarded)} discarded, in .discarded")
-    return "\n".join(lines)
+        text += f"  and {_clips(discarded)} discarded, in .discarded\n"
+    return text.rstrip()
 
 
 def advice(counts: Mapping[str, int], root: str, background: bool) -> str:
@@ -45,8 +55,8 @@ def advice(counts: Mapping[str, int], root: str, background: bool) -> str:
     """
     data = shlex.quote(root)
     lines = []
-    missing = background and not counts.get(BACKGROUND)
-    few = [label for label, count in counts.items() if count < _FEW and not (missing and label == BACKGROUND)]
+    missing = background and not any(count for label, count in counts.items() if is_background(label))
+    few = [label for label, count in counts.items() if count < _FEW and not (missing and is_background(label))]
     if few:
         lines.append(f"better record {_FEW} clips or more of: {', '.join(few)}")
     if missing:
@@ -55,7 +65,8 @@ def advice(counts: Mapping[str, int], root: str, background: bool) -> str:
             f"actions; python train.py collect --label {BACKGROUND} --data {data}"
         )
     if sum(count > 0 for count in counts.values()) >= 2:
-        lines.append(f"next: python train.py fit --data {data} --out models/mine.tflite")
+        again, force = (f" (replaces {_MODEL})", " --force") if _MODEL.exists() else ("", "")
+        lines.append(f"next{again}: python train.py fit --data {data} --out {_MODEL}{force}")
     else:
         lines.append(f"next: clips of another label: python train.py collect --label LABEL --data {data}")
     return "\n".join(lines)

@@ -19,11 +19,13 @@ from camera_process import HTTP_CAMERA, Server
 from conftest import ROOT
 from desktop import wait_for
 
+from evaluation.grid import columns_of
 from teaching.clip_recording import Recording, settle
 from teaching.clip_store import ClipStore
 from teaching.clips import read_clip
+from teaching.collect import Collector
 from teaching.collect_command import run
-from teaching.collect_loop import fit_clip
+from teaching.collect_loop import _Terminal, fit_clip
 from teaching.collect_options import parse_collect, wants_background
 
 # Ends as train.py does: a driver's thread may still be in a camera that died.
@@ -514,6 +516,49 @@ def test_a_mistake_is_one_line(data, arguments, words, status, capsys):
 
     assert line.startswith("train.py collect: ")
     assert words in line
+
+
+def test_a_background_in_capitals_is_the_background(tmp_path):
+    flags = ["--seconds", "1", "--countdown", "0", "--clips", "1", "--data", str(tmp_path), "--display", "none", *DEMO]
+    assert run(["--label", "Background", "--label", "wave", *flags]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Background", "wave"]
+
+
+def test_a_second_round_finds_the_background_whatever_its_case(data, video, capsys):
+    (data / "background").rename(data / "Background")
+    flags = ["--seconds", "1", "--countdown", "0", "--clips", "1", "--source", str(video), "--display", "none"]
+    assert run(["--background", "--data", str(data), *flags]) == 0
+    assert "no background" not in capsys.readouterr().out
+    assert sorted(path.name for path in data.iterdir() if path.is_dir()) == ["Background", "on%2Foff", "waving"]
+
+
+def test_the_advice_for_a_second_round_works_as_typed(data, video, tmp_path, capsys, monkeypatch):
+    flags = ["--seconds", "1", "--countdown", "0", "--clips", "1", "--source", str(video), "--display", "none"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    for begin, end in (("next: ", ""), ("next (replaces models/mine.tflite): ", " --force")):
+        assert run(["--data", str(data), *flags]) == 0
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert line == f"{begin}python train.py fit --data {data} --out models/mine.tflite{end}"
+        (tmp_path / "models" / "mine.tflite").touch()
+
+
+def test_a_list_has_a_line_for_each_label_however_odd(data, capsys):
+    for name in ("a\nb", "手を振る"):
+        (data / name).mkdir()
+    assert run(["--list", "--data", str(data)]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split("  ")[1] for line in lines] == ["a b", "background", "on/off", "waving", "手を振る"]
+    assert len({columns_of(line.partition("clip")[0]) for line in lines}) == 1
+
+
+def test_a_countdown_on_the_terminal_counts_whole_seconds(capsys):
+    collector = Collector({"a": 0}, clips=2, seconds=2, countdown=3)
+    terminal = _Terminal(live=True)
+    for frame in range(100):
+        collector.update(frame / 30)
+        terminal.follow(collector, frame / 30 + 0.04)  # the picture's time, and ours when it is drawn
+    assert capsys.readouterr().err == "a, clip 1 of 2: 3 2 1 recording ... "
 
 
 def test_without_any_label_it_says_what_to_type(tmp_path, capsys):

@@ -93,6 +93,8 @@ def test_a_folder_made_by_hand_is_found_for_its_label(tmp_path):
 def test_labels_that_differ_in_case_only_are_refused(tmp_path):
     (tmp_path / "Waving").mkdir()
 
-    ClipStore(tmp_path).check("Waving")
-    with pytest.raises(UserError, match="'Waving'"):
-        ClipStore(tmp_path).check("waving")
+    ClipStore(tmp_path).check(["Waving", "bow"])
+    with pytest.raises(UserError, match="'Waving' and 'waving' would be one label"):
+        ClipStore(tmp_path).check(["bow", "waving"])
+    with pytest.raises(UserError, match="'A' and 'a' would be one label"):
+        ClipStore(tmp_path).check(["A", "bow", "a"])

@@ -138,6 +138,23 @@ def test_countdown_recording_replay_discard_and_quit(start):
     assert max(white(picture) for picture in pictures) < 600
 
 
+def test_a_clip_that_somebody_else_has_removed_ends_nothing(start):
+    program = start("--label", "a", "--clips", "1", "--seconds", "1", "--countdown", "1", "--pause", "60")
+    program.see(white, "the picture")
+    program.press("space")
+    (clip,) = wait_for(program.clips, "the first clip")
+    clip.unlink()
+    program.press("d")
+    (another,) = wait_for(program.clips, "a clip instead of it")
+    assert another != clip
+    program.press("q")
+    status, output, errors = program.end()
+
+    assert status == 0
+    assert f"there is no clip {clip}" in errors and "Traceback" not in errors
+    assert "1 clip" in output
+
+
 def test_a_pause_lasts_until_space_is_pressed_and_the_clip_so_far_survives_the_closed_window(start):
     program = start("--label", "a", "--clips", "2", "--seconds", "30", "--countdown", "8", "--pause", "60")
     program.see(white, "the picture")
