@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import tempfile
 from argparse import Namespace
 from datetime import date
@@ -16,7 +17,7 @@ import numpy as np
 import models
 from errors import ModelError, OutputError, UserError
 from model_metadata import labels_of
-from options import DEFAULT_MODEL
+from options import DEFAULT_MODEL, build_parser
 from plotting import import_figure
 from printing import printed_after
 from signals import Signals
@@ -84,7 +85,7 @@ def _fit(options: Namespace) -> None:
     fitted = fit(samples, old=old, background=options.background, seed=options.seed)
     wrote = ""
     try:
-        with printed_after(report.text(fitted.report)):  # what took minutes first: the reader may be gone
+        with printed_after(report.text(fitted.report, options.data)):  # what took minutes first: the reader may be gone
             if not options.dry_run:
                 wrote = _write_model(base, fitted, samples, memory, fps, options)
             if options.report is not None:
@@ -184,7 +185,17 @@ def _write_model(
         ) as classifier:
             tried = check(classifier, fitted, samples, fps)
     write_model(base, fitted.weights, fitted.bias, fitted.labels, options.out, force=options.force, **how)
-    return f"wrote {options.out}, tried on {tried} of the clips; python classify.py --model {options.out}"
+    run = f"python classify.py --model {shlex.quote(str(options.out))}"
+    return f"wrote {options.out}, tried on {tried} of the clips; {run}{_flags(options)}"
+
+
+def _flags(options: Namespace) -> str:
+    """Returns the flags of classify.py without which it would see the clips in another way than they were taught."""
+    usual = build_parser()
+    flags = ""
+    if options.memory != usual.get_default("memory"):
+        flags += f" --memory {'off' if options.memory is None else format(options.memory, 'g')}"
+    return flags + (f" --fit {options.fit}" if options.fit != usual.get_default("fit") else "")
 
 
 def describe(base: Path, fitted: Fitted, options: Namespace) -> dict[str, Any]:

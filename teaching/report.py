@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from evaluation.grid import grid
 from evaluation.shares import Share
 from teaching.calibrate import Bin, calibration_error
+from teaching.clips import one_line
 from teaching.unknown import MOST_CALLED
 
 FEW = 5
@@ -149,13 +151,18 @@ def inseparable(report: Report) -> list[tuple[int, int]]:
     return found
 
 
-def text(report: Report) -> str:
-    """Returns the report as lines of at most about 80 columns."""
+def text(report: Report, data: str = "clips") -> str:
+    """Returns the report as lines of at most about 80 columns.
+
+    Args:
+        report: It.
+        data: The clips' folder, as the user wrote it, for commands.
+    """
     parts = ["".join(_accuracy(report))]
     if report.accuracy.of:
         parts += [_per_label(report), _confusion(report), "".join(_wrong(report))]
         parts += ["".join(_probabilities(report))]
-    parts += ["".join(_advice(report))]
+    parts += ["".join(_advice(report, data))]
     return "\n".join(part for part in parts if part)
 
 
@@ -243,7 +250,7 @@ def _wrong(report: Report) -> Iterator[str]:
     if report.wrong:
         yield "wrong\n"
     for each in report.wrong[:_LISTED]:
-        yield f"  {each.path} called {each.said} ({percent(each.probability)})\n"
+        yield f"  {one_line(str(each.path))} called {each.said} ({percent(each.probability)})\n"
     if len(report.wrong) > _LISTED:
         yield f"  and {len(report.wrong) - _LISTED} more\n"
 
@@ -266,7 +273,7 @@ def _probabilities(report: Report) -> Iterator[str]:
         yield f"; replaced by yours: {', '.join(kept.replaced)}\n" if kept.replaced else "\n"
 
 
-def _advice(report: Report) -> Iterator[str]:
+def _advice(report: Report, data: str) -> Iterator[str]:
     for label, clips in zip(report.labels, report.clips):
         if clips < 2:
             yield _line(f"{label!r} has 1 clip: it was learnt but could not be tested; collect {_ENOUGH}")
@@ -281,8 +288,9 @@ def _advice(report: Report) -> Iterator[str]:
     if report.background is None:
         yield _line(
             "no background: everything seen is called one of your actions; collect clips of nobody and of nothing "
-            "happening: python train.py collect --label background"
+            "happening:"
         )
+        yield f"  python train.py collect --label background --data {shlex.quote(data)}\n"
     elif report.unknown is None:
         yield _line(f"{report.background!r} could not be tested, so nothing will be called unknown; collect {_ENOUGH}")
     elif report.unknown.called > MOST_CALLED:

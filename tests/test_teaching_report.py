@@ -63,9 +63,12 @@ def test_text_tells_accuracy_and_interval() -> None:
 
 
 def test_text_tells_what_was_wrong_and_how_sure_it_is() -> None:
-    wrong = [Wrong(Path("clips/waving/7.mp4"), "waving", "kick", 0.617)]
-    text = words(reporting.text(make_report(GOOD, wrong=wrong)))
-    assert "clips/waving/7.mp4 called kick (62 %)" in text
+    wrong = [Wrong(Path(f"clips/waving/{name}.mp4"), "waving", "kick", 0.617) for name in ("7", "a\nb")]
+    text = reporting.text(make_report(GOOD, wrong=wrong))
+    assert [line.strip() for line in text.splitlines() if "62 %" in line] == [
+        "clips/waving/7.mp4 called kick (62 %)", "clips/waving/a b.mp4 called kick (62 %)",
+    ]  # fmt: skip
+    text = words(text)
     # 0.25 * 0.1 + 0.75 * 0.1, and 0.3 without.
     assert "off by 10 % on average (30 % without the temperature, 1.5)" in text
     assert "unknown is an action below 0.625: 8 % of the actions; 4 % of 'background' is called an action" in text
@@ -81,9 +84,10 @@ def test_text_warns_of_few_clips() -> None:
 
 
 def test_text_says_what_to_collect_where_there_is_no_background() -> None:
-    text = words(reporting.text(make_report(GOOD, background=None, unknown=None)))
+    folder = "clips of our long living room/and of everything that we ever did there, in all seasons"
+    text = reporting.text(make_report(GOOD, background=None, unknown=None), folder)
     assert "! no background: everything seen is called one of your actions" in text
-    assert "train.py collect --label background" in text
+    assert text.splitlines()[-1] == f"  python train.py collect --label background --data '{folder}'"
 
 
 def test_text_without_a_test() -> None:

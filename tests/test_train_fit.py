@@ -23,6 +23,8 @@ from evaluation.shares import Share
 from sources.sampler import Sampler
 from teaching.clips import read_clip
 from teaching.description import read_teaching
+from teaching.fit_command import _flags
+from teaching.fit_options import parse_fit
 from tests.conftest import ROOT
 from tests.teaching_clips import BACKGROUND, write_clips
 from utils import read_labels
@@ -146,7 +148,7 @@ def test_model_is_replaced_only_if_told(taught: Path, clips: tuple[Path, list[Pa
 def test_model_and_report_are_there_even_if_nobody_can_read_the_text(
     clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path, redirection: str, status: int, words: str
 ) -> None:
-    out, report = tmp_path / "mine.tflite", tmp_path / "report"
+    out, report = tmp_path / "my 1st $.tflite", tmp_path / "report"
     arguments = ["fit", "--data", clips[0], "--base", BASE, "--out", out, "--report", report, "--cache", cache]
     shell = f'set -o pipefail; "$@" {redirection}'
     done = subprocess.run(
@@ -156,7 +158,8 @@ def test_model_and_report_are_there_even_if_nobody_can_read_the_text(
     assert done.returncode == status
     assert len(read_labels(out.with_suffix(".txt"))) == 5 and out.exists()
     assert (report / "report.json").exists()
-    assert f"wrote {out}" in done.stderr and "Traceback" not in done.stderr
+    assert f"wrote {out}, tried on 5 of the clips; python classify.py --model '{out}'\n" in done.stderr
+    assert "Traceback" not in done.stderr
     assert ("train.py fit: " in done.stderr) == bool(words) and words in done.stderr
 
 
@@ -196,6 +199,19 @@ def test_a_base_that_is_no_model_is_named_by_its_flag(clips: tuple[Path, list[Pa
     status, line = refusal("fit", "--data", clips[0], "--out", tmp_path / "mine.tflite", "--base", "README.md")
     assert status == 3
     assert "README.md is not a .tflite file; give a .tflite file with --base" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ((), ""),
+        (("--memory", "2.4", "--fit", "crop"), ""),
+        (("--memory", "off", "--fit", "stretch"), " --memory off --fit stretch"),
+        (("--memory", "5"), " --memory 5"),
+    ],
+)
+def test_the_hint_has_the_flags_that_the_model_was_taught_with(given: tuple[str, ...], flags: str) -> None:
+    assert _flags(parse_fit(["--dry-run", *given])) == flags
 
 
 def test_dry_run_writes_no_model(clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path) -> None:
