@@ -20,6 +20,7 @@ from onnx_header import OnnxHeader, read_onnx_header
 from pixel_range import Numbers, mean_and_scale
 from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import Signature, Tensor, read_signature
+from teaching.description import read_teaching
 from utils import printable, read_labels
 
 _WIDTH = 100  # columns
@@ -70,6 +71,7 @@ def _tflite(path: Path, runtime_name: str, settings: ClipSettings) -> Iterator[R
         yield from _streaming(path, content, read_signature(interpreter, path), metadata)
     yield from _operators(content)
     yield "runs on", str(runtime)
+    yield from _taught(path)
     yield from _about(path, metadata)
 
 
@@ -154,6 +156,18 @@ def _operators(content: bytes) -> Iterator[Row]:
     most = [f"{kind} {count:,}" for kind, count in weights.most_common()]
     yield "weights", ", ".join(most)
     yield "operators", _counted(Counter(operator.kind for operator in graph.operators))
+
+
+def _taught(path: Path) -> Iterator[Row]:
+    """Says how a model was taught: it wants to see frames as it saw the clips."""
+    try:
+        taught = read_teaching(path)
+        if taught is not None:
+            memory, clips = taught["memory"], sum(taught["clips"].values())
+            seen = f"--memory {'off' if memory is None else format(memory, 'g')} --fit {taught['fit']}"
+            yield "taught", _line(f"{taught['date']}, with {clips} clips, seen with {seen}")
+    except (ModelError, KeyError, TypeError, ValueError, AttributeError):
+        yield "taught", "(damaged)"
 
 
 def _about(path: Path, metadata: ModelMetadata) -> Iterator[Row]:

@@ -20,6 +20,7 @@ pytest.importorskip("sklearn", reason="needs scikit-learn (requirements-teach.tx
 pytest.importorskip("matplotlib", reason="needs matplotlib (requirements-teach.txt)")
 
 from evaluation.shares import Share
+from model_info import describe
 from sources.sampler import Sampler
 from teaching.clips import read_clip
 from teaching.description import read_teaching
@@ -161,6 +162,11 @@ def test_model_and_report_are_there_even_if_nobody_can_read_the_text(
     assert f"wrote {out}, tried on 5 of the clips; python classify.py --model '{out}'\n" in done.stderr
     assert "Traceback" not in done.stderr
     assert ("train.py fit: " in done.stderr) == bool(words) and words in done.stderr
+
+
+def test_model_info_says_how_it_was_taught(taught: Path) -> None:
+    [line] = [line for line in describe(taught / "mine.tflite").splitlines() if line.startswith("taught ")]
+    assert line.endswith(f", with {5 * LEARNT} clips, seen with --memory 2.4 --fit crop")
 
 
 def test_labels_inside_a_model_are_known_to_fit_and_evaluate(
