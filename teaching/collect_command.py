@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
 from argparse import Namespace
 from typing import Sequence
 
-from errors import SourceError, UserError
+from errors import PackageError, SourceError, UserError
+from languages import choose_language
+from lettering import OPENCV, Lettering, open_lettering
 from opening import await_camera, open_sources, wait_for
 from printing import print_out
 from signals import Signals
@@ -104,6 +107,7 @@ def _record(
         fps=source.fps,
         viewer=window,
         mirror=options.mirror,
+        lettering=OPENCV if window is None else _open_lettering(list(counts)),
     )
     signals.deferred = True
     loop.run()
@@ -111,6 +115,14 @@ def _record(
         if not loop.kept:
             raise SourceError(f"{source.name} is too short for a clip; give fewer --seconds, or --countdown 0")
         say(f"{source.name} has ended")
+
+
+def _open_lettering(labels: Sequence[str]) -> Lettering:
+    try:
+        return open_lettering(choose_language(None, os.environ), labels)
+    except PackageError as error:
+        say(f"{error}; until then the picture shows what it can of them")
+        return OPENCV
 
 
 def _open(options: Namespace, shown: bool) -> Source:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from errors import OutputError, SourceError, UserError
+from lettering import OPENCV, Lettering
 from sinks.screen import Screen
 from sinks.viewer import Viewer
 from sources import open_source
@@ -39,6 +40,7 @@ class CollectLoop:
         fps: The source's usual rate.
         viewer: Where to show the picture, or None.
         mirror: Whether left and right are swapped in the picture that is shown; never in a clip.
+        lettering: Draws labels that aren't ASCII.
 
     Attributes:
         kept: Clips recorded, those that were discarded later included.
@@ -55,6 +57,7 @@ class CollectLoop:
         fps: float | None,
         viewer: Viewer | None = None,
         mirror: bool = False,
+        lettering: Lettering = OPENCV,
     ) -> None:
         self.kept = 0
         self._collector = collector
@@ -65,6 +68,7 @@ class CollectLoop:
         self._fps = fps
         self._viewer = viewer
         self._mirror = mirror
+        self._lettering = lettering
         self._has_keys = not isinstance(viewer, Screen)
         self._terminal = _Terminal(live)
         self._image: np.ndarray | None = None  # the newest frame's
@@ -222,7 +226,7 @@ class CollectLoop:
             image = cv2.flip(image, 1)
         replay = "" if self._replay is None or self._last is None else self._last[0]
         scene = Scene(replay, self._message, self._has_keys)
-        self._viewer.show(draw_scene(image, self._collector, self._now(), scene))
+        self._viewer.show(draw_scene(image, self._collector, self._now(), scene, self._lettering))
 
 
 def fit_clip(image: np.ndarray) -> np.ndarray:

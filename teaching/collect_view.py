@@ -9,6 +9,7 @@ from typing import Sequence
 import cv2
 import numpy as np
 
+from lettering import OPENCV, Face, Lettering
 from panels import (
     BLACK,
     LIGHT,
@@ -58,7 +59,9 @@ class Scene:
     keys: bool = True
 
 
-def draw_scene(image: np.ndarray, collector: Collector, now: float, scene: Scene) -> np.ndarray:
+def draw_scene(
+    image: np.ndarray, collector: Collector, now: float, scene: Scene, lettering: Lettering = OPENCV
+) -> np.ndarray:
     """Draws what goes on, on a copy of a frame.
 
     Args:
@@ -66,12 +69,13 @@ def draw_scene(image: np.ndarray, collector: Collector, now: float, scene: Scene
         collector: Its state.
         now: The present, on the collector's clock.
         scene: What else is to be told.
+        lettering: Draws what isn't ASCII.
 
     Returns:
         uint8 [H, W, 3] BGR.
     """
     picture = image.copy()
-    canvas = _Canvas(picture)
+    canvas = _Canvas(picture, lettering)
     if collector.phase is Phase.RECORDING and not scene.replay:
         _draw_recording(canvas, collector, now)
     _draw_counts(canvas, collector)
@@ -130,8 +134,9 @@ def _draw_review(canvas: _Canvas, collector: Collector, now: float, scene: Scene
 class _Canvas:
     """A picture and the sizes that suit it."""
 
-    def __init__(self, picture: np.ndarray) -> None:
+    def __init__(self, picture: np.ndarray, lettering: Lettering) -> None:
         self._picture = picture
+        self._lettering = lettering
         self._height, self._width = picture.shape[:2]
         self._scale = max(SMALLEST_SCALE, min(self._height, self._width) / 800)
         self._line = _line(self._scale)
@@ -140,18 +145,20 @@ class _Canvas:
     def rows(self, rows: Sequence[tuple[str, str, bool]]) -> None:
         """Lists names and numbers in the upper left corner."""
         pad, line = self._pad, self._line
-        names = [printable(name) for name, _, _ in rows]
         number_width = max(text_width(number, STRONG, self._scale) for _, number, _ in rows)
         most = max(line, round(_COUNTS_SHARE * self._width) - number_width - 4 * pad)
-        name_width = min(most, max(text_width(name, STRONG, self._scale) for name in names))
+        fonts = [self._strong(name) if current else self._plain(name) for name, _, current in rows]
+        names = [printable(name, font) for (name, _, _), font in zip(rows, fonts)]
+        strong = [self._strong(name) for name, _, _ in rows]  # in which any of them is in its turn
+        name_width = min(most, max(text_width(name, font, self._scale) for name, font in zip(names, strong)))
         step = line + 3 * pad // 4
         panel = open_panel(self._picture, pad, pad, name_width + number_width + 4 * pad, len(rows) * step + pad)
-        for row, (name, (_, number, current)) in enumerate(zip(names, rows)):
+        for row, (name, name_font, (_, number, current)) in enumerate(zip(names, fonts, rows)):
             baseline = pad // 2 + row * step + line
             font, colour = (STRONG, WHITE) if current else (PLAIN, LIGHT)
             if current:
                 cv2.rectangle(panel, (0, baseline - line), (max(2, pad // 3), baseline + pad // 3), ORANGE, -1)
-            write(panel, name, pad, baseline, name_width, self._scale, colour, font)
+            write(panel, name, pad, baseline, name_width, self._scale, colour, name_font)
             left = panel.shape[1] - pad - text_width(number, font, self._scale)
             write(panel, number, left, baseline, number_width, self._scale, colour, font)
 
@@ -160,29 +167,31 @@ class _Canvas:
         scale = 1.5 * self._scale
         line, pad = _line(scale), self._pad
         dot_width = line + pad if dot is not None else 0
-        text = printable(text)
-        width = min(text_width(text, STRONG, scale), self._width // 2 - 4 * pad - dot_width)
+        font = self._strong(text)
+        text = printable(text, font)
+        width = min(text_width(text, font, scale), self._width // 2 - 4 * pad - dot_width)
         whole = width + dot_width + 2 * pad
         panel = open_panel(self._picture, self._width - whole - pad, pad, whole, line + 2 * pad)
         if dot is not None:
             cv2.circle(panel, (pad + line // 2, pad + line // 2), max(3, round(0.45 * line)), dot, -1, cv2.LINE_AA)
-        write(panel, text, pad + dot_width, pad + line, width, scale, colour, STRONG)
+        write(panel, text, pad + dot_width, pad + line, width, scale, colour, font)
 
     def banner(self, lines: Sequence[str], colour: tuple[int, int, int]) -> None:
         """Writes lines into the middle, the first one large."""
         pad, room = self._pad, self._width - 6 * self._pad
         scales = [(1.8 if row == 0 else 1.3) * self._scale for row in range(len(lines))]
-        texts = [printable(line) for line in lines]
-        fitted = [fit_text(text, room, STRONG, scale) for text, scale in zip(texts, scales)]
+        fonts = [self._strong(line) for line in lines]
+        texts = [printable(line, font) for line, font in zip(lines, fonts)]
+        fitted = [fit_text(text, room, font, scale) for text, font, scale in zip(texts, fonts, scales)]
         heights = [_line(scale) + 5 * pad // 4 for _, scale in fitted]
-        width = max(text_width(text, STRONG, scale) for text, scale in fitted) + 4 * pad
+        width = max(text_width(text, font, scale) for (text, scale), font in zip(fitted, fonts)) + 4 * pad
         top = (self._height - sum(heights) - pad) // 2
         panel = open_panel(self._picture, (self._width - width) // 2, top, width, sum(heights) + pad)
         baseline = 0
-        for row, ((text, scale), height) in enumerate(zip(fitted, heights)):
+        for row, ((text, scale), font, height) in enumerate(zip(fitted, fonts, heights)):
             baseline += height
-            left = (panel.shape[1] - text_width(text, STRONG, scale)) // 2
-            write(panel, text, left, baseline, room, scale, colour if row == 0 else LIGHT, STRONG)
+            left = (panel.shape[1] - text_width(text, font, scale)) // 2
+            write(panel, text, left, baseline, room, scale, colour if row == 0 else LIGHT, font)
 
     def numeral(self, number: str, words: str) -> None:
         """Writes a number as large as the picture allows, and words under it."""
@@ -195,12 +204,13 @@ class _Canvas:
             place, colour = (left + right, baseline + down), BLACK if right else WHITE
             put(self._picture, number, *place, scale, colour, STRONG)
         pad, room = self._pad, self._width - 6 * self._pad
-        text, words_scale = fit_text(printable(words), room, STRONG, 1.3 * self._scale)
-        width = text_width(text, STRONG, words_scale)
+        font = self._strong(words)
+        text, words_scale = fit_text(printable(words, font), room, font, 1.3 * self._scale)
+        width = text_width(text, font, words_scale)
         words_line = _line(words_scale)
         top = baseline + 2 * pad
         panel = open_panel(self._picture, (self._width - width) // 2 - pad, top, width + 2 * pad, words_line + 2 * pad)
-        write(panel, text, pad, pad + words_line, room, words_scale, WHITE, STRONG)
+        write(panel, text, pad, pad + words_line, room, words_scale, WHITE, font)
 
     def footer(self, text: str) -> None:
         """Writes along the lower edge, over all else."""
@@ -223,6 +233,12 @@ class _Canvas:
         bar = self._picture[max(0, bottom - self._pad) : bottom, left:right]
         bar[:] = TRACK
         bar[:, : round(share * bar.shape[1])] = colour
+
+    def _strong(self, text: str) -> Face | int:
+        return STRONG if text.isascii() else self._lettering.bold
+
+    def _plain(self, text: str) -> Face | int:
+        return PLAIN if text.isascii() else self._lettering.regular
 
 
 def _line(scale: float) -> int:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import lettering
 from errors import UserError
 from teaching.clip_store import ClipStore
+from teaching.collect import Collector
+from teaching.collect_command import _open_lettering
+from teaching.collect_view import Scene, draw_scene
 from teaching.label_folders import check_label, folder_name, label_of
 
 ANY = st.text(min_size=1, max_size=40)
@@ -98,3 +103,36 @@ def test_labels_that_differ_in_case_only_are_refused(tmp_path):
         ClipStore(tmp_path).check(["bow", "waving"])
     with pytest.raises(UserError, match="'A' and 'a' would be one label"):
         ClipStore(tmp_path).check(["A", "bow", "a"])
+
+
+SCENES = {"next": (0.0, Scene()), "countdown": (6.0, Scene()), "replay": (0.0, Scene(replay="{}"))}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_labels_in_any_letters_are_legible_in_the_window(name, capsys):
+    """Two labels of as many letters, that OpenCV 4 would write as ??? both."""
+    pytest.importorskip("PIL", reason="Pillow is not installed: ./setup.sh --extras lang")
+    labels = ["손 흔들기", "발 구르기"]
+    faces = _open_lettering(labels)
+    if "sudo apt install" in capsys.readouterr().err:
+        pytest.skip("no font with Korean letters: sudo apt install fonts-noto-cjk")
+    now, scene = SCENES[name]
+    pictures = []
+    for label in labels:
+        collector = Collector({label: 0}, clips=2, seconds=2, countdown=3, pause=5)
+        collector.update(now)
+        shown = Scene(scene.replay.format(label))
+        pictures.append(draw_scene(np.full((480, 640, 3), 120, np.uint8), collector, now, shown, faces))
+    different = (pictures[0] != pictures[1]).any(axis=2)
+    assert different[:100, :300].any()  # the list of labels
+    assert different[100:].any() or different[:, 320:].any()  # and what is going on
+
+
+def test_without_a_font_one_line_says_what_to_install(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(lettering, "_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(lettering, "_OPENCV_DRAWS_ALL", False)
+    assert _open_lettering(["waving"]) == lettering.OPENCV
+    assert capsys.readouterr().err == ""
+    assert _open_lettering(["waving", "손 흔들기"]) == lettering.OPENCV
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("these labels need ") and line.endswith("until then the picture shows what it can of them")
