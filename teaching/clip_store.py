@@ -7,6 +7,7 @@ clips/.discarded/waving/...                what the user didn't want
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import unicodedata
@@ -57,9 +58,9 @@ class ClipStore:
             self._lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
             if not os.access(self.root, os.W_OK | os.X_OK):
                 raise PermissionError(0, "you may not write there")
-            alone = _try_lock(self._lock, fcntl.LOCK_EX)
+            alone = _lock_alone(self._lock)
             lines = list(self._settle_leftovers()) if alone else []
-            _try_lock(self._lock, fcntl.LOCK_SH)
+            _share(self._lock)
         except OSError as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
             raise OutputError(
@@ -157,12 +158,21 @@ class ClipStore:
                         yield one_line(f"kept what a crash left of a clip: {kept}; look at it, or --discard it")
 
 
-def _try_lock(descriptor: int, kind: int) -> bool:
-    """Takes a lock if no other process has one that forbids it; returns whether none has."""
+def _lock_alone(descriptor: int) -> bool:
+    """Locks a folder if no other process uses it; returns whether none does."""
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks
         pass
     return True
+
+
+def _share(descriptor: int) -> None:
+    """Locks a folder together with others; waits for one that has it alone, which takes a moment.
+
+    What was locked alone is free for an instant in between, so that another process may come first.
+    """
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_SH)

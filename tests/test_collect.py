@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime
 
@@ -333,6 +335,23 @@ def test_a_clip_that_another_process_records_is_left_alone(tmp_path):
     with ClipStore(tmp_path) as store:
         assert len(store.open()) == 1
     assert len(clips_of(tmp_path / "a")) == 1
+
+
+def test_two_that_open_a_folder_at_once_both_hold_it(tmp_path):
+    """Or a third one would take what one of them records for a crash's leftovers."""
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # it is just settling what was left
+    with ClipStore(tmp_path) as store:
+        opening = threading.Thread(target=store.open, daemon=True)
+        opening.start()
+        opening.join(0.5)
+        fcntl.flock(other, fcntl.LOCK_UN)
+        opening.join(60)
+        assert not opening.is_alive()
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
