@@ -104,7 +104,9 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
     logits = [tensor for name, tensor in outputs.items() if name not in inputs]
     if not states:
         if len(images) == 1 and len(images[0].shape) == 5 and images[0].shape[1] > 1:
-            raise ModelError(f"{refusal} it looks at clips, {images[0]}, which ClipClassifier runs")
+            raise ModelError(
+                f"{refusal} it looks at clips, {images[0]}, which only classify.py runs (as a library: ClipClassifier)"
+            )
         raise ModelError(f"{refusal} it has no states (inputs that are outputs too); get the 'stream' variant of it")
     if len(images) != 1:
         raise ModelError(f"{refusal} beside states it takes {_listed(images)}, not one image")

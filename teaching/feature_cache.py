@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,10 @@ from errors import OutputError
 from user_cache import cache_folder
 from utils import write_whole
 
+KEPT = 90
+"""Days since their last use for which features are kept."""
+
+_SUFFIX = ".features"
 _DIGEST = 32  # bytes of a SHA-256
 
 
@@ -46,10 +53,13 @@ class FeatureCache:
 
     def get(self, key: str) -> Rows | None:
         """Returns what was put there; None if there is nothing, or it is damaged."""
+        path = self._path(key)
         try:
-            sealed = self._path(key).read_bytes()
+            sealed = path.read_bytes()
         except OSError:
             return None
+        with contextlib.suppress(OSError):  # somebody else's, or a read-only disk
+            os.utime(path)
         content = sealed[_DIGEST:]
         if hashlib.sha256(content).digest() != sealed[:_DIGEST]:
             return None
@@ -72,8 +82,16 @@ class FeatureCache:
             if self._wanted:
                 raise
 
+    def prune(self) -> None:
+        """Removes what nobody has asked for in KEPT days: other flags, another base or another clip make it useless."""
+        oldest = time.time() - KEPT * 24 * 3600
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob(f"*{_SUFFIX}"):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.features"
+        return self._folder / f"{key}{_SUFFIX}"
 
     def _make_folder(self) -> None:
         try:

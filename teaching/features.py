@@ -135,11 +135,12 @@ def extract(
             skipped.append(one_line(str(error)))
             continue
         if rows.moments[~rows.augmented].max() < round(_SHORTEST * fps):
-            skipped.append(one_line(f"{job.clip.path} is shorter than {_SHORTEST:g} s; left out"))
+            skipped.append(one_line(f"{job.clip.path} is shorter than {_SHORTEST:g} s, or of too few frames; left out"))
             continue
         if rows.cut:
             skipped.append(one_line(f"{job.clip.path} is longer than {LONGEST:g} s; what comes later is left out"))
         found.append((job, rows))
+    store.prune()
     if len({job.clip.label for job, _ in found}) < 2:
         reasons = f" ({len(skipped)} left out; first: {skipped[0]})" if skipped else ""
         raise UserError(f"there are clips that can be used of fewer than two labels{reasons}; add more")

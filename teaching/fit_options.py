@@ -80,8 +80,13 @@ def _add_teaching(group: argparse._ArgumentGroup) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether some views may be mirrored (default: unless a label speaks of left or right)",
     )
-    seed = Number(int, 0, 2**31 - 1, "(a seed)")
-    group.add_argument("--seed", type=seed, default=0, metavar="N", help="(default: 0)")
+    group.add_argument(
+        "--seed",
+        type=Number(int, 0, 2**31 - 1, "(a seed)"),
+        default=0,
+        metavar="N",
+        help="of what chance decides: how clips are altered, and held out together (default: %(default)s)",
+    )
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
@@ -95,4 +100,4 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         help="how long the model remembers (default: %(default)g)",
     )
     group.add_argument("--fit", choices=FITS, default="crop", help="how a frame becomes square (default: %(default)s)")
-    group.add_argument("--runtime", choices=RUNTIMES, default="auto", help="(default: %(default)s)")
+    group.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs the model (default: %(default)s)")

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Callable, Iterator, Sequence
@@ -226,6 +227,24 @@ def test_a_second_run_reads_only_the_cache_wherever_the_clips_are_now(data, tmp_
     (tmp_path / "moved" / "waving" / "0.avi").rename(tmp_path / "moved" / "waving" / "9.avi")
     again = read(tmp_path / "moved", Eye(forbidden=True), tmp_path / "cache")
     assert sorted(map(tuple, again.features)) == sorted(map(tuple, first.features))
+
+
+def test_what_nobody_has_asked_for_in_months_is_removed(data, tmp_path):
+    cache = tmp_path / "cache"
+    read(data, Eye(), cache)
+    used = set(cache.iterdir())
+    read(data, Eye("another base"), cache)
+    unused = set(cache.iterdir()) - used
+    (cache / "notes.txt").write_text("mine")
+    recent = unused.pop()
+    for path in (*used, *unused, cache / "notes.txt"):
+        os.utime(path, (time.time() - 91 * 86400,) * 2)
+
+    read(data, Eye(forbidden=True), cache)
+    assert set(cache.iterdir()) == {*used, recent, cache / "notes.txt"}
+    os.utime(recent, (time.time() - 91 * 86400,) * 2)
+    read(data, Eye(forbidden=True), cache)  # those that were used keep living
+    assert set(cache.iterdir()) == {*used, cache / "notes.txt"}
 
 
 def test_the_users_cache_is_used_when_no_other_is_given(data, tmp_path, monkeypatch):
