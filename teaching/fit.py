@@ -172,7 +172,7 @@ class _Lesson:
 
     def fit(self, learnt: np.ndarray, strengths: Sequence[float] = STRENGTHS) -> list[Affine]:
         """Fits the rows that are learnt, bool [n], with each strength."""
-        features = self._samples.features[learnt].astype(np.float64)
+        features = self._samples.features[learnt]
         labels, clips = self._labels[learnt], self._clip[learnt]
         weights = row_weights(labels, clips)
         if self.old is None:

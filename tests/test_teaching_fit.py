@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,21 @@ def test_a_feature_that_hardly_changes_is_not_magnified() -> None:
     weights = row_weights(samples.labels, samples.clips)
     affine = fit_strengths(still, samples.labels, weights, [1.0])[0]
     assert np.abs(affine.weights[:, 0]).max() < np.abs(affine.weights[:, 1:]).max()
+
+
+def test_memory_is_that_of_one_copy_of_the_features() -> None:
+    random = np.random.default_rng(0)
+    features = (random.normal(size=(6000, 12)) @ random.normal(size=(12, 200))).astype(np.float32)
+    features += random.normal(size=features.shape, scale=0.001).astype(np.float32)
+    labels = (features[:, 0] > 0).astype(int)
+    fit_strengths(features[:100], labels[:100], np.ones(100))  # what is imported for it doesn't count
+    tracemalloc.start()
+    try:
+        fit_strengths(features, labels, np.ones(len(labels)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * features.size * 8
 
 
 def test_temperature_is_found() -> None:
