@@ -213,18 +213,15 @@ def _tell_unreadable(streams: Sequence[Sequence[Outcome]]) -> None:
 
 def _conditions(options: Namespace, contestants: Sequence[Contestant]) -> str:
     """Says how the models really ran, which for one or the other may not be as it was wanted."""
-
-    def but_for(wanted: str, others: Sequence[Contestant], instead: str) -> str:
-        if len(others) == len(contestants):
-            return instead
-        return wanted + (f" but for {' and '.join(each.name for each in others)}" if others else "")
-
-    form = but_for(
-        f"compiled ({options.precision})", [each for each in contestants if not each.compiled], "as published"
-    )
-    unbounded = [each for each in contestants if not each.bounded]
-    memory = but_for(f"memory {options.memory or 0:g} s", unbounded, "all remembered")
-    return f"{form}, {memory}, frames fitted by {options.fit}"
+    forms = [f"compiled ({options.precision})" if each.compiled else "as published" for each in contestants]
+    memories = ["all remembered" if each.memory is None else f"memory {each.memory:g} s" for each in contestants]
+    fits = [f"frames fitted by {each.fit}" for each in contestants]
+    parts = []
+    for texts in (forms, memories, fits):
+        for text in dict.fromkeys(texts):
+            which = [each.name for each, own in zip(contestants, texts) if own == text]
+            parts.append(text if len(which) == len(contestants) else f"{' and '.join(which)} {text}")
+    return ", ".join(parts)
 
 
 if __name__ == "__main__":

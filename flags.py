@@ -50,6 +50,14 @@ class Parser(argparse.ArgumentParser):
         return options
 
 
+class Noted(argparse.Action):
+    """Stores a value like argparse's own, and its name in `given`: whether a flag was typed or has its default."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, flag: str | None = None) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given = {*getattr(namespace, "given", ()), self.dest}
+
+
 def nearest(word: str, words: Sequence[str]) -> str:
     """Returns ", did you mean 'top-k'?" with the word that is most alike, or "" where none is."""
     matches = difflib.get_close_matches(word, words, 1)

@@ -21,6 +21,7 @@ from pixel_range import Numbers, mean_and_scale
 from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import Signature, Tensor, read_signature
 from teaching.description import read_teaching
+from teaching.taught import as_given, taught_with
 from utils import printable, read_labels
 
 _WIDTH = 100  # columns
@@ -163,8 +164,8 @@ def _taught(path: Path) -> Iterator[Row]:
     try:
         taught = read_teaching(path)
         if taught is not None:
-            memory, clips = taught["memory"], sum(taught["clips"].values())
-            seen = f"--memory {'off' if memory is None else format(memory, 'g')} --fit {taught['fit']}"
+            clips = sum(taught["clips"].values())
+            seen = " ".join(f"--{name} {as_given(value)}" for name, value in taught_with(path).items())
             yield "taught", _line(f"{taught['date']}, with {clips} clips, seen with {seen}")
     except (ModelError, KeyError, TypeError, ValueError, AttributeError):
         yield "taught", "(damaged)"

@@ -11,6 +11,7 @@ from config import read_config
 from errors import UserError
 from flags import (
     Formatter,
+    Noted,
     Number,
     OrOff,
     Parser,
@@ -169,9 +170,10 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         help="CPU threads of a step; auto measures once what is fastest here, and remembers (default: auto)",
     )
     group.add_argument(
-        "--memory", type=OrOff(Number(float, 0.1, 3600, "seconds (or off)")), default=2.4, metavar="SECONDS",
-        help="about how long the model remembers what it saw; off is the published behaviour, which fades within "
-        "minutes (default: 2.4)",
+        "--memory", action=Noted, type=OrOff(Number(float, 0.1, 3600, "seconds (or off)")), default=2.4,
+        metavar="SECONDS",
+        help="about how long the model remembers what it saw (one that you taught says so itself); off is the "
+        "published behaviour, which fades within minutes (default: 2.4)",
     )
     group.add_argument(
         "--compile", action=_SWITCH, default=True,
@@ -198,8 +200,9 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "it is given fewer frames a second (default: no bound; cameras only)",
     )
     group.add_argument(
-        "--fit", choices=FITS, default="crop",
-        help="how a frame becomes square: its centre, squeezed, or between borders (default: crop)",
+        "--fit", action=Noted, choices=FITS, default="crop",
+        help="how a frame becomes square (a model that you taught says so itself): its centre, squeezed, or between "
+        "borders (default: crop)",
     )
     group.add_argument(
         "--top-k", "--maxResults", type=Number(int, 1, 100, "labels"), default=3, metavar="N",
@@ -380,6 +383,7 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     for name, value in appended.items():
         setattr(options, name, getattr(options, name) or value)
     options.event_rules = event_rules
+    options.given = {*getattr(options, "given", ()), *values}
     options.allow, options.deny = options.allow or None, options.deny or None
     _check(options)
     return options

@@ -24,6 +24,7 @@ from sources import identity
 from sources.clock import Clock
 from sources.link import link_to
 from stream import Stream
+from teaching.taught import follow_teaching
 from thermal import Cooling
 from timeline.drawing import Names
 from utils import say
@@ -206,6 +207,9 @@ class Session:
         options = change.options
         model = models.find_model(options.model)
         labels = labels_of(model, options.labels)
+        taught = "" if self.classifiers else follow_teaching(options, model)  # later what was in force stays so
+        if taught:
+            say(f"model: run with {taught}, as it was taught")
         known = models.known_model(model)
         change.fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
         bounded = (options.memory is None) != (getattr(self.options, "memory", None) is None)

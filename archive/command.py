@@ -22,6 +22,7 @@ from languages import shown_names
 from model_metadata import labels_of
 from progress import Progress
 from signals import Signals
+from teaching.taught import follow_teaching
 from utils import read_labels, say
 
 _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
@@ -151,6 +152,9 @@ def _prepare(options: Namespace) -> tuple[Settings, str]:
     model = models.find_model(options.model)
     labels = labels_of(model, options.labels)
     names = labels if isinstance(labels, list) else read_labels(labels)
+    taught = follow_teaching(options, model)
+    if taught:
+        say(f"model: run with {taught}, as it was taught")
     known = models.known_model(model)
     fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
     memory = None if options.memory is None else max(1, round(options.memory * fps))

@@ -12,6 +12,7 @@ from errors import UserError
 from evaluation.clips import Clip, match
 from evaluation.running import TOP, Contestant
 from model_metadata import labels_of
+from teaching.taught import follow_teaching
 from utils import read_labels
 from video_classifier import VideoClassifier
 
@@ -40,13 +41,18 @@ def open_contestants(
     for name, path, labels in zip(_names(paths), paths, given):
         found = labels_of(path, labels)
         names = read_labels(found) if isinstance(found, Path) else found
+        own = Namespace(**vars(options))
+        taught = follow_teaching(own, path)
+        if taught:
+            say(f"{name}: run with {taught}, as it was taught")
         known = models.known_model(path)
         fps = options.sample_fps or (known.fps if known else _DEFAULT_FPS)
-        load = partial(_load, path, names, fps, options)
+        load = partial(_load, path, names, fps, own)
         with load() as classifier:  # also leaves its compiled form in the cache, for those that run it
             for note in classifier.notes:
                 say(f"{name}: {note}")
-            facts = str(classifier.runtime), classifier.compiled, classifier.memory is not None
+            memory = None if classifier.memory is None else own.memory
+            facts = str(classifier.runtime), classifier.compiled, memory, own.fit
         truth = match([folder for folder in clips if clips[folder]], names)
         contestants.append(Contestant(name, path, fps, names, truth, load, *facts))
     return contestants

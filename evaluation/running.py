@@ -41,7 +41,8 @@ class Contestant:
         load: Loads it anew, set up as classify.py would do it.
         runtime: What runs it, in words.
         compiled: Whether its compiled form runs, and not the file as it is.
-        bounded: Whether its memory is.
+        memory: About how many seconds it remembers; None for all.
+        fit: How frames become square.
     """
 
     name: str
@@ -52,7 +53,8 @@ class Contestant:
     load: Callable[[], VideoClassifier]
     runtime: str
     compiled: bool = False
-    bounded: bool = False
+    memory: float | None = None
+    fit: str = "crop"
 
 
 def places_of(folder: str, contestants: Sequence[Contestant]) -> tuple[int | None, ...]:

@@ -35,7 +35,7 @@ def given_settings(arguments: Sequence[str]) -> dict[str, Any]:
     return {
         actions[name].option_strings[0][2:]: _to_json(name, value)
         for name, value in values.items()
-        if value is not blank[name]
+        if name in actions and value is not blank[name]
     }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import models
 from errors import ModelError, OutputError, UserError
 from model_metadata import labels_of
-from options import DEFAULT_MODEL, build_parser
+from options import DEFAULT_MODEL
 from plotting import import_figure
 from printing import printed_after
 from signals import Signals
@@ -186,16 +186,7 @@ def _write_model(
             tried = check(classifier, fitted, samples, fps)
     write_model(base, fitted.weights, fitted.bias, fitted.labels, options.out, force=options.force, **how)
     run = f"python classify.py --model {shlex.quote(str(options.out))}"
-    return f"wrote {options.out}, tried on {tried} of the clips; {run}{_flags(options)}"
-
-
-def _flags(options: Namespace) -> str:
-    """Returns the flags of classify.py without which it would see the clips in another way than they were taught."""
-    usual = build_parser()
-    flags = ""
-    if options.memory != usual.get_default("memory"):
-        flags += f" --memory {'off' if options.memory is None else format(options.memory, 'g')}"
-    return flags + (f" --fit {options.fit}" if options.fit != usual.get_default("fit") else "")
+    return f"wrote {options.out}, tried on {tried} of the clips; {run}"
 
 
 def describe(base: Path, fitted: Fitted, options: Namespace) -> dict[str, Any]:

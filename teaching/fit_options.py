@@ -21,7 +21,8 @@ examples:
   python train.py fit --data clips/ --out models/mine.tflite --keep-labels
       the classes that the model knows stay beside the new ones
 
---memory and --fit should be those that classify.py will be run with.
+classify.py and evaluate.py take --memory and --fit as they were here, unless you
+give them there.
 """
 
 

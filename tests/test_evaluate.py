@@ -257,11 +257,12 @@ def test_the_heading_tells_what_really_ran(colours, tiny_labels, tmp_path, capsy
     # A model in float isn't rounded to integers: it runs as it is.
     assert ": as published, memory 2.4 s, " in heading(*one, "--precision", "int8")
     contestants = [
-        Contestant(name, TINY, 5.0, [], {}, None, "", compiled=name != "odd", bounded=True)
-        for name in ("a", "odd", "b")
+        Contestant(name, TINY, 5.0, [], {}, None, "", compiled=name != "odd", memory=2.4) for name in ("a", "odd", "b")
     ]
     options = Namespace(precision="auto", memory=2.4, fit="crop")
-    assert evaluate._conditions(options, contestants).startswith("compiled (auto) but for odd, memory 2.4 s, ")
+    assert evaluate._conditions(options, contestants) == (
+        "a and b compiled (auto), odd as published, memory 2.4 s, frames fitted by crop"
+    )
 
 
 def test_models_that_know_different_folders(colours, tiny_labels, tmp_path, capsys):

@@ -24,8 +24,6 @@ from model_info import describe
 from sources.sampler import Sampler
 from teaching.clips import read_clip
 from teaching.description import read_teaching
-from teaching.fit_command import _flags
-from teaching.fit_options import parse_fit
 from tests.conftest import ROOT
 from tests.teaching_clips import BACKGROUND, write_clips
 from utils import read_labels
@@ -205,19 +203,6 @@ def test_a_base_that_is_no_model_is_named_by_its_flag(clips: tuple[Path, list[Pa
     status, line = refusal("fit", "--data", clips[0], "--out", tmp_path / "mine.tflite", "--base", "README.md")
     assert status == 3
     assert "README.md is not a .tflite file; give a .tflite file with --base" in line
-
-
-@pytest.mark.parametrize(
-    ("given", "flags"),
-    [
-        ((), ""),
-        (("--memory", "2.4", "--fit", "crop"), ""),
-        (("--memory", "off", "--fit", "stretch"), " --memory off --fit stretch"),
-        (("--memory", "5"), " --memory 5"),
-    ],
-)
-def test_the_hint_has_the_flags_that_the_model_was_taught_with(given: tuple[str, ...], flags: str) -> None:
-    assert _flags(parse_fit(["--dry-run", *given])) == flags
 
 
 def test_dry_run_writes_no_model(clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path) -> None:
