@@ -32,7 +32,7 @@ _DECISIVE = """
     precision compile memory sample_fps idle fit rotate duration max_frames threshold top_k allow deny event_on
     event_off event_min event_gap event_rules stride clip_length clip_size layout mean scale
 """.split()
-_UNFIT = ("record", "clips", "serve", "mqtt", "loop", "live")  # what needs one source, or somebody who looks
+_UNFIT = ("record", "timeline", "clips", "serve", "mqtt", "loop", "live")  # what needs one source, or who looks
 
 
 def run(options: Namespace) -> int:

@@ -313,6 +313,7 @@ def test_other_events_in_the_database_stay(videos, tmp_path):
         (["--jobs", "2"], 2, "--events"),
         (["--jobs", "2", "--events", "a.db", "--events", "b.db"], 2, "b.db"),
         (["--jobs", "2", "--events", "a.db", "--record", "out.mp4"], 2, "--record"),
+        (["--jobs", "2", "--events", "a.db", "--timeline", "out.png"], 2, "--timeline"),
         (["--jobs", "2", "--events", "a.db", "--display", "window"], 2, "--display"),
         (["--jobs", "2", "--cluster", "tcp://x:1", "--events", "a.db"], 2, "--cluster"),
         (["--cluster", "somewhere", "--events", "a.db"], 2, "tcp://"),
