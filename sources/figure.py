@@ -386,4 +386,3 @@ def _bend(start: np.ndarray, end: np.ndarray, upper: float, lower: float, bend: 
     height = math.sqrt(max(0.0, upper**2 - share**2))
     normal = np.array([-along[1], along[0]])
     return start + along * share + normal * (height * bend), start + along * distance
-

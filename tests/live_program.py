@@ -79,5 +79,3 @@ def running(folder: Path, *flags: object) -> Iterator[Running]:
         yield program
     finally:
         demo_program.stop(program.process)
-
-

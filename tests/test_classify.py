@@ -266,9 +266,7 @@ def test_flags_from_a_file(run, red_video, tmp_path):
 # How it ends
 
 
-@pytest.mark.parametrize(
-    ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_within_two_seconds_with_its_files_closed(start, red_video, tmp_path, number, expected):
     program = start(
         *("--source", red_video, "--loop", "--display", "none", "--record", "out.mp4", "--jsonl", "-"),
