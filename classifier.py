@@ -249,8 +249,19 @@ class Classifier:
             if probability >= selection.threshold
         ]
         if self.unknown is not None and self.unknown.applies(probabilities):
-            top = [Category(UNKNOWN, 1 - float(probabilities.max()), -1), *top][: selection.top_k]
+            top = self._say_unknown(self.unknown.place, 1 - float(probabilities.max()), top)
         return Prediction(timestamp, time.perf_counter() - start, self._steps, top, logits, probabilities, whole)
+
+    def _say_unknown(self, place: int | None, probability: float, top: list[Category]) -> list[Category]:
+        """Returns the answers with "unknown" before them: the class of that name, where it is one, unless filtered."""
+        selection, translations = self.selection, self.translations
+        if place is None:
+            unknown = Category(UNKNOWN, probability, -1)
+        elif place in selection.candidates:
+            unknown = Category(self.labels[place], probability, place, translations[place] if translations else "")
+        else:
+            return top
+        return [unknown, *(each for each in top if each.index != unknown.index)][: selection.top_k]
 
     def _check_frame(self, frame: np.ndarray) -> int:
         """Returns a frame's number of channels.

@@ -12,6 +12,7 @@ from errors import UserError
 from evaluation.clips import Clip, match
 from evaluation.running import TOP, Contestant
 from model_metadata import labels_of
+from teaching.answer import names_shown
 from teaching.taught import follow_teaching
 from utils import read_labels
 from video_classifier import VideoClassifier
@@ -53,8 +54,9 @@ def open_contestants(
                 say(f"{name}: {note}")
             memory = None if classifier.memory is None else own.memory
             facts = str(classifier.runtime), classifier.compiled, memory, own.fit
-        truth = match([folder for folder in clips if clips[folder]], names)
-        contestants.append(Contestant(name, path, fps, names, truth, load, *facts))
+            shown = names_shown(names, classifier.unknown)
+        truth = match([folder for folder in clips if clips[folder]], shown)
+        contestants.append(Contestant(name, path, fps, shown, truth, load, *facts))
     return contestants
 
 

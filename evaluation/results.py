@@ -62,6 +62,7 @@ def _model(number: int, each: Scores, streams: Sequence[Sequence[Outcome]]) -> d
         "clips": each.clips,
         "top1": each.fresh.at_end.to_json(),
         "top5": None if each.top5 is None else each.top5.to_json(),
+        "called_unknown": None if each.unknown is None else each.unknown.to_json(),
         "top1_by_mean": each.mean.to_json(),
         "fresh": _course(each.fresh),
         "streamed": None if each.streamed is None else _course(each.streamed),

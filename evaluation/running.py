@@ -36,7 +36,7 @@ class Contestant:
         name: What the user calls it; no two alike.
         path: The file.
         fps: Frames a second that it sees.
-        labels: Its class names.
+        labels: The names that its answers may have: its classes, and "unknown" if it was taught to say that.
         truth: For each folder of clips that it has a label for, the label's place.
         load: Loads it anew, set up as classify.py would do it.
         runtime: What runs it, in words.
@@ -167,18 +167,27 @@ class _Take:
         if not self._sampler.due(frame.timestamp):
             return
         self._last = self._classifier.step(frame.image)
-        self._fresh.append(int(self._last.logits.argmax()))
+        self._fresh.append(self._answer(self._last.probabilities, self._last.logits))
         self._sum += self._last.probabilities
         if self._streamer is not None:
-            self._streamed.append(int(self._streamer.step(frame.image).logits.argmax()))
+            streamed = self._streamer.step(frame.image)
+            self._streamed.append(self._answer(streamed.probabilities, streamed.logits))
 
     def answers(self) -> Answers | None:
         """Returns what it said; None if the run was stopped before the first frame."""
         if self._last is None:
             return None
-        top = [(category.index, category.probability) for category in self._last.top]
+        unknown = len(self._classifier.labels)  # the place of an answer that is no class
+        top = [(each.index if each.index >= 0 else unknown, each.probability) for each in self._last.top]
         streamed = self._streamed if self._streamer is not None else None
-        return Answers(self._fresh, top, int(self._sum.argmax()), streamed)
+        return Answers(self._fresh, top, self._answer(self._sum / len(self._fresh), self._sum), streamed)
+
+    def _answer(self, probabilities: np.ndarray, scores: np.ndarray) -> int:
+        """Returns the place of the answer that the program would show: the highest score's, or that of "unknown"."""
+        rule = self._classifier.unknown
+        if rule is None or not rule.applies(probabilities):
+            return int(scores.argmax())
+        return len(self._classifier.labels) if rule.place is None else rule.place
 
 
 def run_all(

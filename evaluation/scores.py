@@ -10,6 +10,7 @@ from typing import Any, Iterable, Iterator, Sequence
 
 from evaluation.running import TOP, Answers, Contestant, Outcome
 from evaluation.shares import Share
+from teaching.answer import is_unknown
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,15 @@ class Scores:
     def clips(self) -> int:
         """Number of clips."""
         return self.fresh.at_end.of
+
+    @property
+    def unknown(self) -> Share | None:
+        """Clips of other labels called unknown at their ends; None if the model can't say that."""
+        place = next((place for place, label in enumerate(self.contestant.labels) if is_unknown(label)), None)
+        if place is None:
+            return None
+        others = [answers for true, answers in self.confusion.items() if true != place]
+        return Share(sum(answers[place] for answers in others), sum(sum(answers.values()) for answers in others))
 
     def of_label(self, place: int) -> Share:
         """Returns how often a label was told at the clips' ends."""

@@ -25,7 +25,7 @@ class Share:
     def count(cls, outcomes: Iterable[bool]) -> Share:
         """Counts the outcomes that are true."""
         outcomes = list(outcomes)
-        return cls(sum(outcomes), len(outcomes))
+        return cls(int(sum(outcomes)), len(outcomes))
 
     @property
     def value(self) -> float:

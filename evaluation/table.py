@@ -53,6 +53,8 @@ def _summary(block: Sequence[Scores]) -> str:
         row("  top-1 by the mean over the clip", lambda each: percent(each.mean)),
         row("  top-5 at the clip's end", lambda each: percent(each.top5)),
     ]
+    if any(each.unknown is not None for each in block):
+        rows.append(row("  called unknown, but another label", lambda each: percent(each.unknown)))
     if any(map(_published, block)):
         rows.append(row("  published top-1, Kinetics-600", _published))
     if any(each.streamed is not None and each.streamed.at_end.of for each in block):

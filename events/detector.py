@@ -12,6 +12,7 @@ import numpy as np
 
 from events import Event
 from events.rules import Rules
+from teaching.answer import is_unknown
 from video_classifier import Prediction
 
 # The model is sometimes given one frame a second only (idle, hot): so far apart, two steps are no gap in the stream.
@@ -73,7 +74,7 @@ class EventDetector:
         labels: The model's, in the order of the probabilities.
         rules: When an action counts.
         source: The source's name, without credentials.
-        candidates: int [n], indices of the labels that may become events; None for all.
+        candidates: int [n], indices of the labels that may become events; None for all. "unknown" never does.
         clock: Returns seconds since 1970.
     """
 
@@ -88,7 +89,8 @@ class EventDetector:
     ) -> None:
         self._labels = list(labels)
         self._source = source
-        self._candidates = np.arange(len(self._labels)) if candidates is None else np.asarray(candidates, np.intp)
+        wanted = range(len(self._labels)) if candidates is None else candidates
+        self._candidates = np.array([index for index in wanted if not is_unknown(self._labels[index])], np.intp)
         self._clock = clock
         self._runs: dict[int, _Run] = {}  # by index of the label
         self._timestamp: float | None = None  # of the latest step

@@ -22,14 +22,27 @@ class UnknownRule:
     Attributes:
         threshold: Probability below which an action isn't named, 0..1.
         background: Index of the class that may always be named.
+        place: Index of the class UNKNOWN, which is then the answer; None if there is no such class.
     """
 
     threshold: float
     background: int
+    place: int | None = None
 
     def applies(self, probabilities: np.ndarray) -> bool:
         """Says whether these probabilities, float [classes], are too low to name an action."""
-        return apply_unknown(probabilities, self.threshold, self.background)
+        exempt = [self.background] if self.place is None else [self.background, self.place]
+        return apply_unknown(probabilities, self.threshold, exempt)
+
+
+def names_shown(labels: Sequence[str], rule: UnknownRule | None) -> list[str]:
+    """Returns the names that a model's answers have: its labels, and UNKNOWN where only a rule gives that answer."""
+    return [*labels, UNKNOWN] if rule is not None and rule.place is None else [*labels]
+
+
+def is_unknown(label: str) -> bool:
+    """Says whether a class is called UNKNOWN, in whatever case."""
+    return label.strip().casefold() == UNKNOWN
 
 
 def read_unknown(model: str | os.PathLike[str], labels: Sequence[str]) -> UnknownRule | None:
@@ -45,4 +58,5 @@ def read_unknown(model: str | os.PathLike[str], labels: Sequence[str]) -> Unknow
         label, threshold = str(rule["label"]), float(rule["threshold"])
     except (KeyError, TypeError, ValueError):
         raise ModelError(f"model {model}: what it says about its teaching is damaged; teach it again") from None
-    return UnknownRule(threshold, labels.index(label)) if label in labels else None
+    place = next((place for place, name in enumerate(labels) if is_unknown(name)), None)
+    return UnknownRule(threshold, labels.index(label), place) if label in labels else None

@@ -69,7 +69,7 @@ def choose_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarr
         """The derivative by the inverse of the temperature, in which the likelihood is convex."""
         return float(share @ ((softmax_rows(logits * sharpness) * logits).sum(axis=1) - true))
 
-    sharpness = _root(slope, 1 / _HIGHEST_TEMPERATURE, 1.0)
+    sharpness = root(slope, 1 / _HIGHEST_TEMPERATURE, 1.0)
     return 1 / sharpness, float(share @ (log_sum(logits * sharpness) - true * sharpness))
 
 
@@ -123,10 +123,10 @@ def choose_offset(old: np.ndarray, new: np.ndarray, weights: np.ndarray) -> floa
     def lacking(offset: float) -> float:
         return OLD_SHARE - float(share @ (0.5 * (1 + np.tanh((gap - offset) / 2))))
 
-    return _root(lacking, float(gap.min()) - 50, float(gap.max()) + 50)
+    return root(lacking, float(gap.min()) - 50, float(gap.max()) + 50)
 
 
-def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+def root(rising: Callable[[float], float], low: float, high: float) -> float:
     """Returns where a rising function crosses 0, by halving; an end if it doesn't."""
     for _ in range(80):
         middle = (low + high) / 2

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Sequence
 
 import numpy as np
 
 from compiler.constants import dequantized
-from compiler.graph import Graph, Operator, Tensor, constant
+from compiler.graph import Graph, Operator, Tensor, constant, schema
 from compiler.operators import has_activation, like, operand, reshape
 from errors import NotUnderstood
+from teaching.familiar import EPSILON, Familiar
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,71 @@ def replace_classifier(graph: Graph, classifier: Classifier, weights: np.ndarray
     operator.inputs = [operand(operator), constant(stored, "classifier"), constant(np.array(bias, np.float32), "bias")]
     _set_width([operator, *classifier.behind], len(weights))
     graph.prune()
+
+
+def replace_by_unknown(
+    graph: Graph, classifier: Classifier, weights: np.ndarray, bias: np.ndarray, familiar: Familiar
+) -> None:
+    """Gives a graph another classifier, as replace_classifier does, and behind its classes the class "unknown".
+
+    What Familiar.beside says, in operators that all runtimes have. Prototypes are numbers of float16, as which the
+    compiler stores them: 4 kB each of an A0.
+    """
+    cut(graph, classifier)
+    [name] = [name for name in graph.outputs if name not in graph.inputs]
+    features = graph.outputs[name]
+    chain = _Chain(graph.operators)
+    known = chain.layer(features, weights, bias, "classifier")
+    centred = chain.join("SUB", features, familiar.mean, schema.SubOptionsT())
+    standard = chain.join("MUL", centred, familiar.scale, schema.MulOptionsT())
+    nearest = chain.reduce("REDUCE_MAX", chain.layer(standard, familiar.prototypes, None, "prototypes"))
+    square = chain.reduce("MEAN", chain.join("MUL", standard, standard, schema.MulOptionsT()))
+    inverse = chain.invert_root(chain.join("ADD", square, EPSILON, schema.AddOptionsT()))
+    likeness = chain.join("MUL", nearest, inverse, schema.MulOptionsT())
+    factor = -familiar.slope / np.sqrt(features.shape[-1])  # of the mean of the squares comes their sum
+    falling = chain.join("MUL", likeness, factor, schema.MulOptionsT())
+    excess = chain.join("ADD", falling, familiar.slope * familiar.threshold, schema.AddOptionsT())
+    unknown = chain.join("ADD", chain.reduce("REDUCE_MAX", known), excess, schema.AddOptionsT())
+    graph.outputs[name] = like(known, (1, len(weights) + 1))
+    options = schema.ConcatenationOptionsT()
+    options.axis = 1
+    graph.operators.append(Operator("CONCATENATION", [known, unknown], [graph.outputs[name]], options))
+    graph.prune()
+
+
+class _Chain:
+    """Appends operators on rows [1, n] of float32."""
+
+    def __init__(self, operators: list[Operator]) -> None:
+        self._operators = operators
+
+    def layer(self, tensor: Tensor, weights: np.ndarray, bias: np.ndarray | None, name: str) -> Tensor:
+        """Multiplies with weights [outputs, inputs] and adds a bias."""
+        inputs = [tensor, constant(np.ascontiguousarray(weights, np.float32), name)]
+        shift = np.zeros(len(weights), np.float32) if bias is None else np.array(bias, np.float32)
+        inputs.append(constant(shift, "bias"))
+        return self._append("FULLY_CONNECTED", inputs, len(weights), schema.FullyConnectedOptionsT())
+
+    def join(self, kind: str, first: Tensor, second: Tensor | np.ndarray | float, options: Any) -> Tensor:
+        """Joins a row and another row, or numbers, element by element."""
+        if not isinstance(second, Tensor):
+            second = constant(np.asarray(second, np.float32).reshape(1, -1))
+        return self._append(kind, [first, second], first.shape[-1], options)
+
+    def invert_root(self, tensor: Tensor) -> Tensor:
+        """Returns 1 / sqrt(x)."""
+        return self._append("RSQRT", [tensor], tensor.shape[-1], None)
+
+    def reduce(self, kind: str, tensor: Tensor) -> Tensor:
+        """Makes one number of a row."""
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        return self._append(kind, [tensor, constant(np.array([1], np.int32))], 1, options)
+
+    def _append(self, kind: str, inputs: Sequence[Tensor], size: int, options: Any) -> Tensor:
+        result = Tensor(kind.lower(), (1, size), np.dtype(np.float32))
+        self._operators.append(Operator(kind, list(inputs), [result], options))
+        return result
 
 
 def _keeps_classes(operator: Operator) -> bool:

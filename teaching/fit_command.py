@@ -124,7 +124,7 @@ def _find_base(name: str | None) -> tuple[Path, float]:
 
 
 def _old_labels(base: Path, backbone: Backbone) -> list[str]:
-    """Returns the names of the classes that the model has, those that classify.py shows.
+    """Returns the names of the classes that the model has, those that classify.py shows, but for a taught "unknown".
 
     Raises:
         ModelError: There are none, or they don't belong to it.
@@ -135,11 +135,11 @@ def _old_labels(base: Path, backbone: Backbone) -> list[str]:
     except ModelError:
         raise ModelError(f"no labels known for the model {base}; {remedy}") from None
     labels = read_labels(found) if isinstance(found, Path) else found
-    classes = len(backbone.classifier[1])
+    classes = len(backbone.classifier[1]) + backbone.unknown
     if len(labels) != classes:
         where = found if isinstance(found, Path) else f"the label file inside {base}"
         raise ModelError(f"{where} has {len(labels)} names, but the model has {classes} classes; {remedy}")
-    return labels
+    return labels[: classes - backbone.unknown]
 
 
 def _make_folder(folder: Path) -> None:
@@ -168,6 +168,7 @@ def _write_model(
     how: dict[str, Any] = {
         "precision": options.precision,
         "description": describe(base, fitted, options),
+        "familiar": fitted.familiar,
         "runtime": options.runtime,
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -219,7 +220,7 @@ def check(classifier: VideoClassifier, fitted: Fitted, samples: Samples, fps: fl
     for row in rows:
         path = samples.paths[samples.clips[row]]
         said = _classify(classifier, path, fps)
-        fit_says = softmax(samples.features[row] @ fitted.weights.T + fitted.bias)
+        fit_says = softmax(fitted.logits(samples.features[row : row + 1])[0])
         difference = float(np.abs(said - fit_says).max())
         if not difference <= _TOLERANCE:
             raise ModelError(

@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 
 from compiled import prepare
+from compiler import compile_graph
 from compiler.graph import Graph, load, save
 from compiler.precision import agree
+from compiler.unknown import drop_unknown
 from compiler.verify import real_form, sampled_logits
 from engine import Engine
 from errors import ModelError, NotUnderstood, UserError
@@ -24,9 +26,10 @@ from memory import METADATA as POOLS
 from memory import Memory, read_pools
 from runtime import Runtime, choose_runtime, load_content, read_model
 from signature import read_signature
-from teaching.classifier import Classifier, cut, find_classifier, replace_classifier
+from teaching.classifier import Classifier, cut, find_classifier, replace_by_unknown, replace_classifier
 from teaching.description import METADATA as TEACHING
 from teaching.description import write_description
+from teaching.familiar import Familiar
 from teaching.files import check_model_path, label_lines, write_model_files
 from teaching.tflite_metadata import METADATA as TFLITE
 from teaching.tflite_metadata import describe, pack_labels
@@ -49,7 +52,8 @@ class Backbone:
         features: How many numbers a step gives.
         input_size: The model's (height, width) in pixels.
         fit: As given.
-        classifier: The model's own, float32 weights [classes, features] and bias [classes].
+        classifier: The model's own, float32 weights [classes, features] and bias [classes]; without "unknown".
+        unknown: Whether it was taught to say "unknown", which is then one label more.
         key: A hash of all that the features depend on beside the frames: the body as it was compiled (so the compiler's
             version, too), memory and fit. Models that differ in the classifier only have the same.
 
@@ -73,7 +77,7 @@ class Backbone:
         if memory is not None and memory < 1:
             raise UserError(f"memory is {memory!r}; it must be 1 frame or more")
         chosen = choose_runtime(runtime)
-        graph, classifier = _compiled(model, chosen, "float", horizons=memory is not None)
+        graph, classifier, self.unknown = _compiled(model, chosen, "float", horizons=memory is not None)
         cut(graph, classifier)
         graph.metadata, graph.description = {POOLS: graph.metadata[POOLS]}, ""
         content = save(graph)
@@ -130,6 +134,7 @@ def write_model(
     *,
     precision: str = "float",
     description: Mapping[str, Any],
+    familiar: Familiar | None = None,
     force: bool = False,
     runtime: str = "auto",
 ) -> Path:
@@ -142,11 +147,12 @@ def write_model(
         base: The model whose body it gets.
         weights: float32 [classes, features], for a Backbone's features.
         bias: float32 [classes].
-        labels: One name a class.
+        labels: One name a class; the last is "unknown" where there is `familiar`.
         path: The file to write, NAME.tflite; the labels become NAME.txt.
         precision: "float", or "int8" for bases with 8-bit activations: their integer arithmetic stays in the file, for
             the program to choose. The classifier is float in both. Refused where rounding would change the answers.
         description: What the file is to say about its teaching, see description.py; JSON must be able to hold it.
+        familiar: Adds the class "unknown" for what is unlike it.
         force: Whether files that exist may be replaced.
         runtime: What the new file is tried with, one of runtime.RUNTIMES.
 
@@ -166,29 +172,37 @@ def write_model(
     lines = label_lines(labels)
     check_model_path(path, force)
     chosen = choose_runtime(runtime)
-    graph, classifier = _compiled(base, chosen, precision, horizons=False)
-    shapes, wanted = (np.shape(weights), np.shape(bias)), (len(labels), classifier.weights.shape[1])
-    if shapes != (wanted, wanted[:1]) or not labels:
+    graph, classifier, _ = _compiled(base, chosen, precision, horizons=False)
+    classes = len(labels) - (familiar is not None)
+    shapes, wanted = (np.shape(weights), np.shape(bias)), (classes, classifier.weights.shape[1])
+    if shapes != (wanted, wanted[:1]) or not classes:
         raise ValueError(f"{len(labels)} labels need weights {wanted} and bias {wanted[:1]}, not {shapes}")
     if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise ValueError("weights or bias are not finite")
-    replace_classifier(graph, classifier, weights, bias)
+    if familiar is None:
+        replace_classifier(graph, classifier, weights, bias)
+    else:
+        replace_by_unknown(graph, classifier, weights, bias, familiar)
+        compile_graph(graph, precision)
     summary = f"Streaming video classifier of {len(labels)} actions, taught on the body of {Path(base).name}."
     graph.description = summary
     graph.metadata[TEACHING] = write_description(description)
     graph.metadata[TFLITE] = describe(graph, path.stem, summary)
     content = pack_labels(save(graph), lines)
     load_content(path, content, chosen, threads=1)  # Nothing is replaced by a file that doesn't run.
-    if precision == "int8" and not agree(sampled_logits(content, chosen), sampled_logits(real_form(content), chosen)):
-        raise ModelError(f"taught in int8, {path} would say something else than what was fitted; write it as float")
+    if precision == "int8":
+        rounded, real = sampled_logits(content, chosen), sampled_logits(real_form(content), chosen)
+        # The taught classes by themselves, too: the samples are noise, far from all clips, and "unknown" far above all.
+        if not (agree(rounded, real) and agree(rounded[:, :classes], real[:, :classes])):
+            raise ModelError(f"taught in int8, {path} would say something else than what was fitted; write it as float")
     write_model_files(path, content, lines)
     return path
 
 
 def _compiled(
     model: str | os.PathLike[str], runtime: Runtime, precision: str, horizons: bool
-) -> tuple[Graph, Classifier]:
-    """Returns the graph that the live program would run, and its classifier.
+) -> tuple[Graph, Classifier, bool]:
+    """Returns the graph that the live program would run, without a class "unknown", its classifier, and if it had one.
 
     Raises:
         ModelError: There is none.
@@ -201,7 +215,8 @@ def _compiled(
         graph = load(prepared.content)
         if prepared.content is source:
             raise NotUnderstood(str(prepared.note).partition(": ")[2])
-        return graph, find_classifier(graph)
+        unknown = drop_unknown(graph)
+        return graph, find_classifier(graph), unknown
     except NotUnderstood as reason:
         form = " in int8" if precision == "int8" else ""
         raise ModelError(f"can't teach model {model}{form}: {reason}") from None

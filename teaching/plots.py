@@ -60,12 +60,12 @@ def _draw_confusion(axes: Any, report: Report) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     rows = len(report.labels)
-    counts = report.confusion if report.kept is not None else report.confusion[:, :rows]
+    counts = report.confusion if report.other is not None else report.confusion[:, :rows]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("", ["#ffffff", _BLUE]), vmin=0, vmax=1)
     names = [_shortened(label) for label in report.labels]
     size = 9 if rows <= _NUMBERED else 5
-    columns = names + ["an old class"] * (report.kept is not None)
+    columns = names + ([report.other] if report.other is not None else [])
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(range(rows), names, fontsize=size)
     axes.set_xlabel("called, at the clip's end", color=_INK)

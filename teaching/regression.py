@@ -73,6 +73,12 @@ def row_weights(labels: np.ndarray, clips: np.ndarray) -> np.ndarray:
     return np.asarray(weights * per_label.sum() / len(per_label) / per_label[label])
 
 
+def deviation(variance: np.ndarray) -> np.ndarray:
+    """Returns what each feature is divided by, for its variance: float [features]."""
+    least = _LEAST_DEVIATION * np.sqrt(variance.mean())
+    return np.maximum(np.sqrt(variance), max(least, 1e-30))
+
+
 def fit_strengths(
     features: np.ndarray, labels: np.ndarray, weights: np.ndarray, strengths: Sequence[float] = STRENGTHS
 ) -> list[Affine]:
@@ -168,8 +174,7 @@ class _Space:
         self._mean = share @ rows
         rows -= self._mean
         variance = np.einsum("n,nf,nf->f", share, rows, rows)
-        least = _LEAST_DEVIATION * np.sqrt(variance.mean())
-        self._deviation = np.maximum(np.sqrt(variance), max(least, 1e-30))
+        self._deviation = deviation(variance)
         rows /= self._deviation
         root = np.sqrt(share)[:, None]
         rows *= root

@@ -76,6 +76,19 @@ class Unknown:
 
 
 @dataclass(frozen=True)
+class Untaught:
+    """How well what is unlike all clips is told from the rest.
+
+    Attributes:
+        known: Clips called unknown at their last moment, of those that were tested.
+        untaught: The same of clips whose label was held out altogether, one label after another but the background.
+    """
+
+    known: Share
+    untaught: Share
+
+
+@dataclass(frozen=True)
 class Kept:
     """The old classes that stay beside the new ones.
 
@@ -100,13 +113,14 @@ class Report:
         labels: The new labels.
         clips: Clips of each.
         confusion: int [labels, labels + 1], clips that were tested: by what they show (row) and what they were called;
-            the last column is "one of the old classes".
+            the last column is "unknown", or "one of the old classes" where they are kept.
         wrong: The clips that were called something else, by label.
         strength: The C that was chosen.
         calibration: None if no clip could be tested.
         unknown: None if there is no background, or no clip of it could be tested.
         background: Name of the background, if there is one.
         kept: None if the old classes are not kept.
+        untaught: None if there is no class "unknown".
     """
 
     labels: list[str]
@@ -118,6 +132,14 @@ class Report:
     unknown: Unknown | None
     background: str | None
     kept: Kept | None
+    untaught: Untaught | None = None
+
+    @property
+    def other(self) -> str | None:
+        """What stands over the last column; None if no answer can be there."""
+        if self.kept is not None:
+            return "an old class"
+        return None if self.untaught is None else "unknown"
 
     @property
     def accuracy(self) -> Share:
@@ -189,6 +211,7 @@ def to_json(report: Report) -> dict[str, Any]:
             "bins": [vars(each) for each in calibration.after],
         },
         "unknown": report.unknown and dict(vars(report.unknown)),
+        "untaught": report.untaught and {name: share.to_json() for name, share in vars(report.untaught).items()},
         "kept": report.kept and dict(vars(report.kept)),
     }  # fmt: skip
 
@@ -234,8 +257,9 @@ def _confusion(report: Report) -> str:
         ]
         lines = [f"  {label} called {said}: {count}" for count, label, said in sorted(pairs, key=lambda p: -p[0])]
         return "\n".join(["confused most often", *lines[:_LISTED]]) + "\n" if lines else ""
-    columns = size + (report.kept is not None)
-    rows = [["shown, called:", *(str(place + 1) for place in range(size)), *["old"] * (columns - size)]]
+    columns = size + (report.other is not None)
+    other = "unknown" if report.kept is None else "old"
+    rows = [["shown, called:", *(str(place + 1) for place in range(size)), *[other] * (columns - size)]]
     for place, label in enumerate(report.labels):
         counts = report.confusion[place, :columns]
         rows.append([f"{place + 1:2d} {label}", *(str(count) if count else "." for count in counts)])
@@ -243,7 +267,7 @@ def _confusion(report: Report) -> str:
 
 
 def _called(report: Report, column: int) -> str:
-    return report.labels[column] if column < len(report.labels) else "an old class"
+    return report.labels[column] if column < len(report.labels) else str(report.other)
 
 
 def _wrong(report: Report) -> Iterator[str]:
@@ -260,12 +284,20 @@ def _probabilities(report: Report) -> Iterator[str]:
     if calibration is not None:
         before, after = calibration_error(calibration.before), calibration_error(calibration.after)
         softened = f" ({percent(before)} without the temperature, {calibration.temperature:.2g})"
-        yield f"probabilities are off by {percent(after)} on average{softened if calibration.temperature > 1 else ''}\n"
+        yield f"probabilities are off by {percent(after)} on average{softened if calibration.temperature > 1 else ''}"
+        yield "\n" if report.untaught is None else ";\nthey leave room for actions that weren't taught\n"
+    if report.untaught is not None:
+        known, untaught = report.untaught.known, report.untaught.untaught
+        yield f"what is unlike all clips is unknown: {known.right} of {known.of} held-out clips"
+        if untaught.of:
+            yield f";\nuntaught actions: each label held out in turn: {untaught.right} of {untaught.of} unknown"
+        yield "\n"
     if unknown is not None:
         named = f"{percent(unknown.called)} of {unknown.label!r} is called an action"
         if unknown.threshold:
             unnamed = percent(unknown.missed)
-            yield f"unknown is an action below {unknown.threshold:.3g}: {unnamed} of the actions; {named}\n"
+            also = " too" if report.untaught is not None else ""
+            yield f"unknown{also} is an action below {unknown.threshold:.3g}: {unnamed} of the actions; {named}\n"
         else:
             yield f"{named}, so that no threshold is needed\n"
     if kept is not None:
@@ -287,12 +319,14 @@ def _advice(report: Report, data: str) -> Iterator[str]:
         )
     if report.background is None:
         yield _line(
-            "no background: everything seen is called one of your actions; collect clips of nobody and of nothing "
-            "happening:"
+            "no background: everything seen is called one of your actions"
+            f"{'' if report.untaught is None else ', or unknown'}; collect clips of nobody and of nothing happening:"
         )
         yield f"  python train.py collect --label background --data {shlex.quote(data)}\n"
     elif report.unknown is None:
-        yield _line(f"{report.background!r} could not be tested, so nothing will be called unknown; collect {_ENOUGH}")
+        yield _line(
+            f"{report.background!r} could not be tested, so no action is unlikely enough to be unknown; collect {_ENOUGH}"
+        )
     elif report.unknown.called > MOST_CALLED:
         yield _line(f"no threshold keeps {report.background!r} from being called an action; collect more clips of it")
 

@@ -16,16 +16,16 @@ LEAST = 0.5
 """Least threshold: what is less likely than all else together isn't named."""
 
 
-def apply_unknown(probabilities: np.ndarray, threshold: float, background_index: int) -> bool:
+def apply_unknown(probabilities: np.ndarray, threshold: float, exempt: int | Sequence[int]) -> bool:
     """Says whether an answer is to be shown as "unknown": an action is the most likely, but not likely enough.
 
     Args:
         probabilities: float [classes], of one moment.
         threshold: 0..1, as choose_threshold found it.
-        background_index: Index of the background, which may always be named.
+        exempt: Index of the background, and of a class "unknown": they may always be named.
     """
     best = int(np.argmax(probabilities))
-    return best != background_index and float(probabilities[best]) < threshold
+    return float(probabilities[best]) < threshold and not np.isin(best, exempt)
 
 
 def find_background(labels: Sequence[str], wanted: str | None) -> int | None:
@@ -48,20 +48,22 @@ def find_background(labels: Sequence[str], wanted: str | None) -> int | None:
     return None
 
 
-def choose_threshold(probabilities: np.ndarray, weights: np.ndarray, background_index: int, least: float) -> float:
+def choose_threshold(
+    probabilities: np.ndarray, weights: np.ndarray, exempt: int | Sequence[int], least: float
+) -> float:
     """Returns the least threshold by which at most MOST_CALLED of the background's moments are called an action.
 
     Args:
         probabilities: float [n, classes] of held-out moments of the background.
         weights: float [n].
-        background_index: Index of the background.
+        exempt: As for apply_unknown.
         least: What it may not be below, 0..1.
 
     Returns:
         0..1, a multiple of 0.001; so many moments may be above 1 - 0.001 that not even 1 suffices.
     """
     best = probabilities.argmax(axis=1)
-    called = np.where(best == background_index, -1.0, probabilities.max(axis=1))
+    called = np.where(np.isin(best, exempt), -1.0, probabilities.max(axis=1))
     share = weights / weights.sum()
     for threshold in np.arange(round(least * 1000), 1000) / 1000:
         if share[called >= threshold].sum() <= MOST_CALLED + 1e-9:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -442,3 +443,24 @@ def test_ctrl_c_ends_it_at_once(tiny_labels, tmp_path):
     assert (child.returncode, out) == (130, "")
     assert "Traceback" not in errors
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_folder_unknown_is_measured_on_models_that_can_say_it(colours: Path, tmp_path: Path) -> None:
+    """A rule of 1 calls all but the background unknown, as the program would show it."""
+    pytest.importorskip("ai_edge_litert.schema_py_generated", reason="writing a model needs the schema")
+    from teaching.network import Backbone, write_model
+
+    data, labels = tmp_path / "data", (DATA / "tiny.txt").read_text().split()
+    shutil.copytree(colours / "Red", data / "red")
+    shutil.copytree(colours / "green", data / "unknown")
+    shutil.copytree(colours / "dark", data / "dark")
+    description = {"unknown": {"label": "dark", "threshold": 1.0}}
+    model = tmp_path / "mine.tflite"
+    write_model(TINY, *Backbone(TINY, memory=None).classifier, labels, model, description=description)
+    arguments = ("--model", model, "--model", TINY, "--data", data, "--no-compile", "--no-stream")
+    mine, tiny = run(*arguments, out=tmp_path / "out.json")["models"]
+    shares = {each["label"]: (each["right"], each["of"]) for each in mine["by_label"]}
+    assert shares == {"red": (0, 3), "unknown": (3, 3), "dark": (2, 2)}
+    assert (mine["called_unknown"]["right"], mine["called_unknown"]["of"]) == (3, 5)
+    assert mine["labels"] == [*labels, "unknown"]
+    assert tiny["called_unknown"] is None and tiny["clips"] == 5 and tiny["top1"]["right"] == 5

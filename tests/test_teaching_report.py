@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from evaluation.shares import Share
 from teaching import report as reporting
 from teaching.calibrate import Bin
-from teaching.report import Calibration, Kept, Report, Unknown, Wrong, inseparable
+from teaching.report import Calibration, Kept, Report, Unknown, Untaught, Wrong, inseparable
 
 
 def make_report(confusion: Any, **changes: Any) -> Report:
@@ -173,3 +174,15 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
         assert min(picture.shape[:2]) > 300
     # The diagonal is of one blue, whose red part is 0.
     assert (cv2.imread(str(tmp_path / "confusion.png"))[:, :, 2] == 0).mean() > 0.02
+
+
+def test_what_is_called_unknown_is_told() -> None:
+    untaught = Untaught(Share(2, 30), Share(18, 20))
+    report = make_report([[9, 0, 0, 1], [0, 10, 0, 0], [0, 0, 9, 1]], untaught=untaught)
+    text = words(reporting.text(report))
+    assert "what is unlike all clips is unknown: 2 of 30 held-out clips; untaught actions:" in text
+    assert "each label held out in turn: 18 of 20 unknown" in text
+    assert "unknown too is an action below 0.625" in text
+    assert "shown, called: 1 2 3 unknown 1 waving 9 . . 1" in text
+    assert reporting.to_json(report)["untaught"]["untaught"]["share"] == 0.9
+    assert "unknown" not in words(reporting.text(make_report(GOOD, unknown=None))).split("shown, called:")[1][:40]

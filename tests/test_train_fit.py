@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_model_is_as_good_as_the_report_says(taught: Path, clips: tuple[Path, li
     assert accuracy["of"] == 5 * LEARNT
     assert f"{accuracy['right']} of {accuracy['of']} clips right" in (taught / "printed.txt").read_text()
     labels = read_labels(taught / "mine.txt")
-    assert BACKGROUND in labels and len(labels) == 5
+    assert BACKGROUND in labels and len(labels) == 6 and labels[-1] == "unknown"
     with VideoClassifier(
         taught / "mine.tflite", labels, memory=12, precision="float", channel_order="bgr"
     ) as classifier:
@@ -109,6 +110,42 @@ def test_model_is_as_good_as_the_report_says(taught: Path, clips: tuple[Path, li
     low, high = Share.count(right).interval  # a few clips are a sample, too
     assert low <= accuracy["high"] and accuracy["low"] <= high
     assert np.mean(right) >= max(accuracy["low"], 0.8)
+
+
+def test_untaught_action_is_unknown(clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path) -> None:
+    """Of the five labels, all but the kicks are taught; others' clips that it didn't see keep their names."""
+    data = tmp_path / "clips"
+    shutil.copytree(clips[0], data, ignore=shutil.ignore_patterns("kick"))
+    taught = tmp_path / "mine.tflite"
+    done = train(
+        "fit", "--data", data, "--base", BASE, "--out", taught, "--cache", cache, "--augment", 1,
+        "--background", BACKGROUND, "--report", tmp_path / "report",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "report" / "report.json").read_text())["untaught"]
+    assert found["known"]["of"] == 4 * LEARNT and found["untaught"]["of"] == 3 * LEARNT
+    counts = f"{found['untaught']['right']} of {found['untaught']['of']} unknown"
+    assert f"untaught actions: each label held out in turn: {counts}" in done.stdout
+    labels = read_labels(tmp_path / "mine.txt")
+    said: dict[str, list[str]] = {}
+    with VideoClassifier(taught, labels, memory=12, precision="float", channel_order="bgr") as classifier:
+        for path in [*clips[1], *sorted((clips[0] / "kick").glob("*.avi"))]:
+            said.setdefault(path.parent.name, []).append(classify(classifier, path))
+    kicks = said.pop("kick")
+    assert len(kicks) == ALL and np.mean([each == "unknown" for each in kicks]) >= 0.75
+    right = [each == label for label, answers in said.items() for each in answers]
+    assert np.mean(right) >= 0.75
+
+    # As a base, its own "unknown" is none of its classes.
+    flags = ("--base", taught, "--cache", cache, "--augment", 1, "--keep-labels", "--dry-run")
+    same = train("fit", "--data", data, *flags)
+    assert same.returncode == 0 and "yours replace all 4 classes of mine.tflite" in same.stderr
+    other = tmp_path / "other"
+    for label in ("kick", BACKGROUND):
+        shutil.copytree(clips[0] / label, other / label)
+    again = train("fit", "--data", other, *flags)
+    assert again.returncode == 0, again.stderr
+    assert f"kept: 3 old classes; 0 clips called one of them; replaced by yours: {BACKGROUND}" in again.stdout
 
 
 def test_model_says_what_it_was_taught(taught: Path) -> None:
@@ -155,7 +192,7 @@ def test_model_and_report_are_there_even_if_nobody_can_read_the_text(
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == status
-    assert len(read_labels(out.with_suffix(".txt"))) == 5 and out.exists()
+    assert len(read_labels(out.with_suffix(".txt"))) == 6 and out.exists()
     assert (report / "report.json").exists()
     assert f"wrote {out}, tried on 5 of the clips; python classify.py --model '{out}'\n" in done.stderr
     assert "Traceback" not in done.stderr

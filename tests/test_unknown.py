@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import DATA
 
 from errors import ModelError, PackageError
+from events.detector import EventDetector
+from events.rules import Rules
 from utils import read_labels
 from video_classifier import VideoClassifier
 
@@ -66,3 +70,42 @@ def test_a_damaged_rule_is_one_line(taught):
     model = taught("damaged", {"label": "dark"})
     with pytest.raises(ModelError, match="teach it again"):
         answers(model)
+
+
+@pytest.fixture(scope="module")
+def with_class(tmp_path_factory):
+    """Writes the tests' tiny model anew, its last class called unknown, with a rule for it."""
+    from teaching.network import Backbone, write_model
+
+    base, labels = DATA / "tiny.tflite", [*read_labels(DATA / "tiny.txt")[:-1], "unknown"]
+    try:
+        weights, bias = Backbone(base, memory=None).classifier
+    except PackageError as reason:
+        pytest.skip(str(reason))
+    path = tmp_path_factory.mktemp("class") / "mine.tflite"
+    rule = {"label": "dark", "threshold": 1.0}
+    return write_model(base, weights, bias, labels, path, description={"unknown": rule})
+
+
+def test_a_class_of_that_name_is_what_the_rule_answers(with_class):
+    labels = read_labels(with_class.with_suffix(".txt"))
+    answer = answers(with_class, top_k=len(labels))[-1]
+    assert answer.top[0].label == "unknown" and answer.top[0].index == len(labels) - 1
+    assert sorted(one.label for one in answer.top) == sorted(labels)  # each once
+    assert answer.top[0].probability == pytest.approx(1 - answer.probabilities.max())
+    filtered = answers(with_class, deny=["unknown"])[-1]
+    assert "unknown" not in [one.label for one in filtered.top]
+    assert filtered.top[0].probability == pytest.approx(answer.probabilities.max())
+
+
+def test_the_class_of_that_name_may_be_the_answer_by_itself_and_begins_no_event(with_class):
+    labels = read_labels(with_class.with_suffix(".txt"))
+    with VideoClassifier(with_class, labels) as classifier:
+        best = classifier.step(RED)
+        assert classifier.unknown is not None
+        certain = np.eye(len(labels))[-1] * 0.4 + 0.6 / len(labels)
+        assert not classifier.unknown.applies(certain)  # it is named already
+    detector = EventDetector(labels, Rules(on=0.5, off=0.3, minimum=0.0), "here")
+    for second in range(5):
+        seen = replace(best, timestamp=float(second), probabilities=np.eye(len(labels), dtype=np.float32)[-1])
+        assert detector.step(seen) == []
