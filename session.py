@@ -328,7 +328,7 @@ def _summarize(views: Sequence[View]) -> None:
 
 
 def _distinct(name: str, taken: Collection[str]) -> str:
-    """Numbers the second and later ones of equal names: demo, demo 2."""
+    """Numbers the second and later ones of equal names: a.mp4, a.mp4 2."""
     numbered = (f"{name} {number}" for number in itertools.count(2))
     return next(each for each in itertools.chain([name], numbered) if each not in taken)
 

@@ -31,6 +31,7 @@ _OPENERS = {
     "demo": "sources.demo:Demo",
 }
 _CAMERA = re.compile(r"(csi|usb)(?::(\d+))?")
+_DEVICE = re.compile(r"/dev/video(\d+)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -159,6 +160,8 @@ def open_source(
 def identity(uri: str) -> tuple[str, str]:
     """Returns what is equal for two URIs of one source: usb:0 and /dev/video0, a path and its absolute form.
 
+    A link to a device is equal to itself only: where it leads changes while the camera stays the same.
+
     Raises:
         SourceError: No source is called so, or there is no such file.
     """
@@ -195,9 +198,11 @@ def find_camera() -> str:
 
 def _parse(uri: str) -> tuple[str, str]:
     """Splits a URI into a key of _OPENERS and the address for that opener."""
-    camera, scheme = _CAMERA.fullmatch(uri), _SCHEME.match(uri)
+    camera, device, scheme = _CAMERA.fullmatch(uri), _DEVICE.fullmatch(uri), _SCHEME.match(uri)
     if camera:
         return camera.group(1), camera.group(2) or "0"
+    if device:
+        return "usb", device.group(1)
     if is_device(uri):
         return "usb", uri
     if uri == "demo":

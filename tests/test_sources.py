@@ -20,7 +20,7 @@ import sources
 import sources.opencv
 import sources.picamera
 from errors import PackageError, SourceError
-from sources import find_camera, open_source, public_name
+from sources import find_camera, identity, open_source, public_name
 from sources.opencv import LiveCapture, list_usb_cameras
 from sources.recording import Recording
 
@@ -548,6 +548,13 @@ def test_a_usb_camera_can_be_named_by_a_link(monkeypatch, tmp_path):
     (tmp_path / "usb-HD_Webcam-video-index0").symlink_to("/dev/video6")
     source = open_source(str(tmp_path / "usb-HD_Webcam-video-index0"))
     assert (source.name, source.live) == ("USB camera 6", True)
+
+
+def test_two_names_of_a_usb_camera_are_one_source():
+    assert identity("usb:6") == identity("/dev/video6") != identity("usb:7")
+    assert identity("usb") == identity("/dev/video0")
+    link = "/dev/v4l/by-id/usb-HD_Webcam-video-index0"
+    assert identity(link) == identity(link) != identity("usb:0")
 
 
 def test_a_large_usb_picture_is_asked_for_as_jpeg_before_its_size(monkeypatch, caplog):
