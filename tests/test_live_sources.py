@@ -85,7 +85,7 @@ def test_another_model_and_another_source_at_once(tmp_path):
     labels = set((DATA / "tiny.txt").read_text().splitlines())
     with running(tmp_path) as program:
         program.change(*sources("demo", "demo"), "--model", model)
-        sees(program, "demo", "demo 2")
+        sees(program, "demo", "demo, seed 1")
         lines = program.next_predictions(6)
         assert all(category["label"] in labels for line in lines for category in line["top"])
         times = [line["timestamp"] for line in program.predictions() if line["source"] == "demo"]
@@ -103,12 +103,13 @@ def test_a_source_given_twice_keeps_its_name_and_its_events(tmp_path):
 
         program.wait_for(lambda: told("began", "demo"))
         first = set(told("began", "demo"))
+        program.wait_for(lambda: len(program.predictions()) >= 12)  # after the first line on the terminal
         program.change(*sources("demo", "demo"))
-        program.wait_for(lambda: told("began", "demo 2"))
+        program.wait_for(lambda: told("began", "demo, seed 1"))
         assert told("ended", "demo") == []
         program.change(*sources("demo"))
         assert told("ended", "demo") == []
-        assert set(told("ended", "demo 2")) == set(told("began", "demo 2"))
+        assert set(told("ended", "demo, seed 1")) == set(told("began", "demo, seed 1"))
         sees(program, "demo")
         program.live("--quit")
         assert program.process.wait(60) == 0
@@ -167,7 +168,7 @@ def test_an_output_that_can_not_be_finished_does_not_end_the_program(tmp_path):
     folder.mkdir()
     with running(tmp_path, "--timeline", "lo/run.svg") as program:
         program.change(*sources("demo", "demo"))
-        sees(program, "demo", "demo 2")
+        sees(program, "demo", "demo, seed 1")
         folder.rename(tmp_path / "elsewhere")
         program.change(*sources("demo"))  # that of the second one is to be written now
         sees(program, "demo")
@@ -176,5 +177,5 @@ def test_an_output_that_can_not_be_finished_does_not_end_the_program(tmp_path):
         status = program.process.wait(60)
         errors = program.process.communicate()[1]
         assert status == 0, errors
-        assert any("run-demo-2.svg" in line and line.startswith("classify.py: ") for line in errors.splitlines())
+        assert any("run-demo-seed-1.svg" in line and line.startswith("classify.py: ") for line in errors.splitlines())
         assert (folder / "run.svg").exists()
