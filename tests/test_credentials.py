@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -258,7 +259,7 @@ def test_what_is_said_of_several_cameras_names_each(program):
         camera.kill()
 
     assert f"sources: http://127.0.0.1:{camera.port}/cam, demo" in errors
-    assert any(line.startswith(f"ended: http://127.0.0.1:{camera.port}/cam: 3 frames, ") for line in errors)
+    assert any(re.match(rf"ended: http://127.0.0.1:{camera.port}/cam: \d+ frames, ", line) for line in errors)
 
 
 def test_the_doctor_tells_nothing_either(program):
