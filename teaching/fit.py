@@ -236,7 +236,8 @@ class _Lesson:
         all_moments = self.moments(np.ones(len(folds), bool))
         ends = all_moments.rows[all_moments.last]
         held_out = np.unique(folds[moments.rows]).tolist()
-        likeness, untaught = np.zeros(len(folds)), []
+        likeness = np.zeros(len(folds))
+        untaught: list[float] = []
         for turn in progress(range(len(held_out) + len(actions)), "comparing", "folds and labels"):
             if turn < len(held_out):
                 here = folds == held_out[turn]

@@ -325,8 +325,7 @@ def _advice(report: Report, data: str) -> Iterator[str]:
         yield f"  python train.py collect --label background --data {shlex.quote(data)}\n"
     elif report.unknown is None:
         yield _line(
-            f"{report.background!r} could not be tested, so no action is unlikely enough to be unknown; collect "
-            f"{_ENOUGH}"
+            f"{report.background!r} could not be tested, so no action is too unlikely to be named; collect {_ENOUGH}"
         )
     elif report.unknown.called > MOST_CALLED:
         yield _line(f"no threshold keeps {report.background!r} from being called an action; collect more clips of it")
