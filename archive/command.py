@@ -23,7 +23,7 @@ from model_metadata import labels_of
 from progress import Progress
 from signals import Signals
 from teaching.taught import follow_teaching
-from utils import read_labels, say
+from utils import printable, read_labels, say
 
 _DEFAULT_FPS = 5.0  # for a model that the registry doesn't know; every published MoViNet was trained at it
 _WORKER_BYTES = 200_000_000  # of memory: 113 MB were measured with small videos and A0, 169 MB at 1920x1080
@@ -104,7 +104,7 @@ class _Archive:
                     self._seconds += outcome.seconds
                     if outcome.note:
                         self._incomplete += 1
-                        progress.tell(f"incomplete: {_printable(file.name)}: {outcome.note}")
+                        progress.tell(f"incomplete: {printable(file.name)}: {outcome.note}")
                 else:
                     self._skip(progress.tell, file.name, outcome.replace(file.path, file.name))
                 progress.advance(file.size)
@@ -125,7 +125,7 @@ class _Archive:
     def _skip(self, tell: Callable[[str], None], name: str, reason: str) -> None:
         self._unreadable += 1
         reason = reason if reason.startswith(name) else f"{name}: {reason}"
-        tell(f"skipped: {_printable(reason)}")
+        tell(f"skipped: {printable(reason)}")
 
 
 def _check(options: Namespace) -> None:
@@ -202,8 +202,3 @@ def _span(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
-def _printable(text: str) -> str:
-    """Returns a text that can do nothing to a terminal: names come from whoever filled the folders."""
-    return "".join(character if character.isprintable() else "?" for character in text)

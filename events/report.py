@@ -18,6 +18,7 @@ from typing import Iterable, Sequence
 
 from errors import UserError
 from events.database import is_running, kind_problem
+from utils import printable
 
 _WAIT = 5.0  # seconds for a database that another program holds
 _HOUR = 3600.0
@@ -153,8 +154,8 @@ def _read(connection: sqlite3.Connection, begin: float, end: float) -> list[_Row
     )
     rows = []
     for label, source, start, duration, peak, mean, clip, ongoing, cut, writer in found:
-        texts = _printable(label), _printable(source)
-        row = _Row(*texts, start, duration, peak, mean, _printable(clip or ""), bool(ongoing), bool(cut))
+        texts = printable(str(label)), printable(str(source))
+        row = _Row(*texts, start, duration, peak, mean, printable(str(clip or "")), bool(ongoing), bool(cut))
         if row.ongoing and is_running(writer):
             row = replace(row, duration=max(duration, time.time() - start))
         elif row.ongoing:  # its program was killed, and nobody has opened the file since
@@ -167,7 +168,7 @@ def _read(connection: sqlite3.Connection, begin: float, end: float) -> list[_Row
 def _heading(name: str, day: date, rows: Sequence[_Row], begin: float, end: float, width: int) -> str:
     total = sum(_within(row, begin, end) for row in rows)
     events = f"{len(rows)} event{'s' * (len(rows) > 1)}"
-    text = f"{_printable(name)}, {_DAYS[day.weekday()]} {day}: {events}, {_duration(total)} in all"
+    text = f"{printable(str(name))}, {_DAYS[day.weekday()]} {day}: {events}, {_duration(total)} in all"
     sources = sorted({row.source for row in rows})
     if len(sources) == 1:
         text += f", from {sources[0]}"
@@ -332,8 +333,3 @@ def _width(text: str) -> int:
     """Returns the columns that a text takes: Chinese characters take two, combining accents none."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
-
-
-def _printable(text: str) -> str:
-    """Returns a text that can do nothing to a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in str(text))

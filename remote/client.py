@@ -14,7 +14,8 @@ from errors import OutputError, UserError
 from printing import print_out
 from remote.given import given_settings
 from remote.paths import SERVICE_FOLDER, check_name, running
-from remote.tables import printable, settings_table, status_table
+from remote.tables import settings_table, status_table
+from utils import printable
 
 _PATIENCE = 10.0  # seconds for an answer
 _CHANGE_PATIENCE = 120.0  # seconds for one that may have to wait for a model
@@ -140,7 +141,7 @@ class Connection:
             answer = json.loads(line)
             if answer["ok"]:
                 return answer["result"]
-            error = UserError(printable(answer["error"]))
+            error = UserError(printable(str(answer["error"])))
             error.status = int(answer["status"])
         raise error
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from utils import printable
+
 _UNITS = {
     "memory": "s",
     "sample-fps": "fps",
@@ -60,7 +62,7 @@ def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         rows: Texts by column.
         right: The columns whose texts end below each other.
     """
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
     return "\n".join(
         "  ".join(
@@ -107,8 +109,3 @@ def _duration(seconds: float) -> str:
     if hours == 0:
         return f"{minutes} min"
     return f"{hours} h {minutes % 60} min" if days == 0 else f"{days} d {hours % 24} h"
-
-
-def printable(text: str) -> str:
-    """Returns a text without what a terminal would obey: names come from elsewhere."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
