@@ -243,7 +243,7 @@ def test_a_busy_camera_tells_why(picamera2):
     for _ in range(3):
         with pytest.raises(SourceError, match="Device or resource busy"):
             PiCamera("0", Options())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.mark.parametrize("method", ["configure", "start"])
