@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Makes docs/demo.gif: what classify.py shows of the demo, label by label as the model gives them.
+"""Makes docs/demo.gif: what classify.py shows of the demo, label by label.
 
     python make_demo_gif.py
     python make_demo_gif.py --seed 7 --seconds 30 --out other.gif
 
-The same command makes the same picture again, so the film is drawn at the GIF's rate instead of read from the live
-source, and the time of a step is left out. The actions are shorter than the demo's, so that a short GIF has them all.
+The same command makes the same picture again, so the film is drawn at the GIF's
+rate instead of read from the live source, and the time of a step is left out.
+The actions are shorter than the demo's, so that a short GIF has them all.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ examples:
   python train.py fit --data clips/ --out models/mine.tflite --keep-labels
       the classes that the model knows stay beside the new ones
 
-classify.py and evaluate.py take --memory and --fit as they were here, unless you
-give them there.
+classify.py and evaluate.py take --memory and --fit as they were here, unless
+you give them there.
 """
 
 
