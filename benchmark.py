@@ -14,10 +14,12 @@ The table has a block for each model and runtime. Its first row is the usual
 way: the published file, a signature runner called with a dictionary of states,
 and a sort of all classes in Python. The others are this program's
 VideoClassifier on the published file and on the compiled ones. A step is
-everything from a 640x480 frame to labels; invoke is the model's arithmetic
-alone. Each row runs in a process of its own, all rows in turns, so that noise
-falls on all alike. Loading includes the trial of the file in another process;
-the first label is counted from the start of Python.
+everything from a 640x480 frame, just written as by a camera, to labels; invoke
+is the model's arithmetic alone. Each row runs in a process of its own, all rows
+in turns, so that noise falls on all alike. Memory is what the process has while
+it runs, and the most it had. Loading includes, for the published file, its
+trial in another process; compiled files come from the cache, as from the
+program's second start on. The first label is counted from the start of Python.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 from typing import Any, Iterator, Sequence
@@ -105,7 +108,8 @@ def _measure_speed(options: argparse.Namespace, paths: list[Path], facts: dict[s
     threads = sorted(set(options.threads or speed.thread_counts()))
     rounds = options.rounds or 3
     with tempfile.TemporaryDirectory() as folder:
-        rows = list(speed.plan(paths, runtimes, threads, Path(folder)))
+        os.environ["XDG_CACHE_HOME"] = folder  # For this process and the rows': nothing from earlier runs is measured.
+        rows = list(speed.plan(paths, runtimes, threads))
         speed.measure(rows, options.steps, rounds, _show_progress)
         _show_progress("")
         figures = list(report.compare([row.figures() for row in rows]))

@@ -235,11 +235,28 @@ class Classifier:
                 "give the labels that belong to it with --labels"
             )
 
-    def _predict(self, logits: np.ndarray, timestamp: float | None, start: float, whole: bool = False) -> Prediction:
-        """Returns what the next step's logits, float32 [classes], say; the step began at `start`."""
+    def _predict(
+        self,
+        logits: np.ndarray,
+        timestamp: float | None,
+        start: float,
+        *,
+        probabilities: np.ndarray | None = None,
+        whole: bool = False,
+    ) -> Prediction:
+        """Returns what the next step says.
+
+        Args:
+            logits: float32 [classes].
+            timestamp: The frame's.
+            start: When the step began, by time.perf_counter().
+            probabilities: The softmax of the logits, if the model computed it.
+            whole: As in Prediction.
+        """
         selection, translations = self.selection, self.translations
         self._steps += 1
-        probabilities = softmax(logits)
+        if probabilities is None or math.isnan(probabilities[0]):  # The model's softmax may not bear infinite logits.
+            probabilities = softmax(logits)
         if math.isnan(probabilities[0]):  # One logit that is not a number makes all probabilities so.
             raise ModelError(f"model {self._model} gives logits that are not numbers; is it damaged?")
         best = top_indices(probabilities, selection.candidates, selection.top_k)
@@ -278,15 +295,23 @@ class Classifier:
             raise ValueError(f"frame must be [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], not {list(frame.shape)}")
         return channels
 
-    def _picture(self, frame: np.ndarray) -> np.ndarray:
-        """Returns the frame as uint8 [height, width, 3] RGB of the model's size; raises as _check_frame."""
+    def _picture(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Returns the frame as uint8 [height, width, 3] RGB of the model's size, in `out` if given.
+
+        Raises as _check_frame.
+        """
         channels = self._check_frame(frame)
         if channels == 1:
             frame = frame.reshape(frame.shape[:2])
         # Converted after resizing: there are fewer pixels then.
         picture = fit_frame(frame, *self.input_size, self.fit, self._buffer("resized", channels))
         code = _TO_RGB.get((self._channel_order, channels))
-        return picture if code is None else cv2.cvtColor(picture, code, dst=self._buffer("rgb", 3))
+        if code is not None:
+            return cv2.cvtColor(picture, code, dst=self._buffer("rgb", 3) if out is None else out)
+        if out is None:
+            return picture
+        out[...] = picture
+        return out
 
     def _buffer(self, purpose: str, channels: int) -> np.ndarray:
         """Returns uint8 [height, width] or [height, width, channels], the same each time."""

@@ -84,6 +84,10 @@ class Engine:
             np.copyto(entering, leaving)
         return logits
 
+    def probabilities(self) -> np.ndarray | None:
+        """Returns the softmax of the latest step's logits, float32 [classes], if the graph computes it."""
+        return None if self._probabilities is None else self._probabilities[0].copy()
+
     def _bind_inputs(self) -> None:
         self.image = self._view(self.signature.image)
         self.states = {entering.name: self._view(entering) for entering, _ in self.signature.states}
@@ -91,19 +95,24 @@ class Engine:
     def _bind_outputs(self) -> None:
         """Makes the views, and lists what is to be copied from where to where after each run."""
         self._logits = self._view(self.signature.logits)
+        given = self.signature.probabilities
+        self._probabilities = None if given is None else self._view(given)
         self._conversions: list[tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]] = []
         self._moves: list[tuple[np.ndarray, np.ndarray]] = []
         inputs = {entering.index for entering, _ in self.signature.states}
         for entering, leaving in self.signature.states:
             if entering.index == leaving.index:  # It passes through the graph unchanged.
                 continue
-            source = self._view(leaving)
+            # In one dimension numpy moves values within an array without another one between.
+            state, source = self.states[entering.name].reshape(-1), self._view(leaving).reshape(-1)
             # One state's input may be another's output, and must then be read before any is written.
             if entering.storage != leaving.storage or leaving.index in inputs:
-                scratch: np.ndarray = np.empty(entering.shape, entering.dtype)
+                scratch: np.ndarray = np.empty(source.shape, entering.dtype)
                 self._conversions.append((scratch, source, _converter(entering, leaving)))
                 source = scratch
-            self._moves.append((self.states[entering.name], source))
+            if source.size < state.size:  # Only its newest part leaves.
+                self._moves.append((state[: -source.size], state[source.size :]))
+            self._moves.append((state[-source.size :], source))
 
     def _view(self, tensor: Tensor) -> np.ndarray:
         """Returns the tensor's memory as an array that doesn't count as a view of the interpreter's.

@@ -15,13 +15,13 @@ import tempfile
 import textwrap
 import warnings
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
 from errors import ModelError, PackageError, UserError
+from release import release_file
 from trial import try_in_child
 
 RUNTIMES = ("auto", "litert", "tflite", "tensorflow")
@@ -120,15 +120,42 @@ def load_content(
         ModelError: It is damaged, or beyond this runtime.
     """
     problem = _try_in_child(content, runtime.name, shape)
-    if problem is None:
-        try:
-            with _without_chatter():
-                return _allocate(runtime.interpreter, content, threads, shape)
-        except Exception as error:  # The runtimes raise ValueError, RuntimeError, UnicodeDecodeError and others.
-            problem = str(error)
+    if problem is not None:
+        raise _refusal(name, runtime, problem)
+    try:
+        with _without_chatter():
+            return _allocate(runtime.interpreter(model_content=content, num_threads=threads), shape)
+    except Exception as error:  # The runtimes raise ValueError, RuntimeError, UnicodeDecodeError and others.
+        raise _refusal(name, runtime, str(error)) from None
+
+
+def load_proved(name: str | os.PathLike[str], file: Path, runtime: Runtime, threads: int) -> Any:
+    """Loads a model that has run on this machine before from a file that nobody changes.
+
+    That file is mapped, and its memory given back: the kernels have packed its weights into memory of their own.
+
+    Args:
+        name: What an error calls it.
+        file: It.
+        runtime: From choose_runtime.
+        threads: Threads that its kernels may use.
+
+    Raises:
+        ModelError: This runtime refuses it.
+    """
+    try:
+        with _without_chatter():
+            interpreter = _allocate(runtime.interpreter(model_path=str(file), num_threads=threads))
+    except Exception as error:
+        raise _refusal(name, runtime, str(error)) from None
+    release_file(file)
+    return interpreter
+
+
+def _refusal(name: str | os.PathLike[str], runtime: Runtime, problem: str) -> ModelError:
     distinct_lines = dict.fromkeys(problem.splitlines())
     problem = textwrap.shorten(" ".join(distinct_lines), 160, placeholder=" ...")
-    raise ModelError(f"model {name} can't be run by {runtime} (damaged, or not for this version?): {problem}")
+    return ModelError(f"model {name} can't be run by {runtime} (damaged, or not for this version?): {problem}")
 
 
 def read_model(model: str | os.PathLike[str]) -> bytes:
@@ -153,10 +180,8 @@ def read_model(model: str | os.PathLike[str]) -> bytes:
 
 
 def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # Also installed under other names, such as tensorflow-cpu.
-        return getattr(sys.modules.get(package.replace("-", "_")), "__version__", "of unknown version")
+    # Asking importlib.metadata would cost 2 MB of memory.
+    return getattr(sys.modules.get(package.replace("-", "_")), "__version__", "of unknown version")
 
 
 def _import_interpreter(name: str) -> Callable[..., Any]:
@@ -177,8 +202,8 @@ def _import_interpreter(name: str) -> Callable[..., Any]:
         raise PackageError(f"{package} fails to import: {textwrap.shorten(str(error), 120)}") from None
 
 
-def _allocate(interpreter_class: Callable[..., Any], content: bytes, threads: int, shape: Sequence[int] | None) -> Any:
-    interpreter = interpreter_class(model_content=content, num_threads=threads)
+def _allocate(interpreter: Any, shape: Sequence[int] | None = None) -> Any:
+    """Allocates the tensors of an Interpreter and returns it."""
     if shape is not None:
         interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
     interpreter.allocate_tensors()
@@ -201,7 +226,7 @@ def _trial(name: str, shape: Sequence[int] | None) -> None:
     """The child's part: loads the model that stands on stdin, runs it once, on zeros, and reads what it gives."""
     interpreter_class = _import_interpreter(name)
     try:
-        interpreter = _allocate(interpreter_class, sys.stdin.buffer.read(), 1, shape)
+        interpreter = _allocate(interpreter_class(model_content=sys.stdin.buffer.read(), num_threads=1), shape)
         for tensor in interpreter.get_input_details():
             interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
         interpreter.invoke()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,12 @@ from typing import Any
 import numpy as np
 
 from errors import ModelError
+
+PROBABILITIES = "probabilities"
+"""Name of an output beside the logits, their softmax, which the compiler adds for engine.py."""
+
+NEWEST = "/newest"
+"""Stands behind a state's name where only its newest part leaves the graph, likewise; see Signature.states."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,11 @@ class Tensor:
 
     def __str__(self) -> str:
         return f"{self.name} ({np.dtype(self.dtype).name} {list(self.shape)})"
+
+    @property
+    def size(self) -> int:
+        """Number of its values."""
+        return math.prod(self.shape)
 
     @property
     def storage(self) -> tuple[type, float, int]:
@@ -74,12 +86,16 @@ class Signature:
     Attributes:
         image: Input, float32 or quantized [1, 1, H, W, 3].
         logits: Output, float32 or quantized [1, classes].
-        states: Each state as it enters and as it leaves; both are one tensor where the graph passes it through.
+        states: Each state as it enters and as it leaves; both are one tensor where the graph passes it through. One
+            that leaves under its name and NEWEST is to be made whole: all moves towards the front of the memory by the
+            size of what left, which is then put at the end.
+        probabilities: Output, float32 [1, classes], the softmax of the logits; None in files of others.
     """
 
     image: Tensor
     logits: Tensor
     states: list[tuple[Tensor, Tensor]]
+    probabilities: Tensor | None = None
 
 
 def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature:
@@ -99,9 +115,12 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
     runner = interpreter.get_signature_runner(keys[0])
     inputs, outputs = _tensors(runner.get_input_details()), _tensors(runner.get_output_details())
 
-    states = [(tensor, outputs[name]) for name, tensor in inputs.items() if name in outputs]
-    images = [tensor for name, tensor in inputs.items() if name not in outputs]
-    logits = [tensor for name, tensor in outputs.items() if name not in inputs]
+    leaving = {name[: -len(NEWEST)] if name.endswith(NEWEST) else name: tensor for name, tensor in outputs.items()}
+    states = [(tensor, leaving[name]) for name, tensor in inputs.items() if name in leaving]
+    images = [tensor for name, tensor in inputs.items() if name not in leaving]
+    given = {name: tensor for name, tensor in leaving.items() if name not in inputs}
+    probabilities = given.pop(PROBABILITIES, None) if len(given) > 1 else None
+    logits = list(given.values())
     if not states:
         if len(images) == 1 and len(images[0].shape) == 5 and images[0].shape[1] > 1:
             raise ModelError(
@@ -112,7 +131,7 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
         raise ModelError(f"{refusal} beside states it takes {_listed(images)}, not one image")
     if len(logits) != 1:
         raise ModelError(f"{refusal} beside states it gives {_listed(logits)}, not only logits")
-    signature = Signature(images[0], logits[0], states)
+    signature = Signature(images[0], logits[0], states, probabilities)
     complaint = _complaint(signature)
     if complaint:
         raise ModelError(f"{refusal} {complaint}")
@@ -120,7 +139,7 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
 
 
 def _complaint(signature: Signature) -> str | None:
-    image, logits = signature.image, signature.logits
+    image, logits, probabilities = signature.image, signature.logits, signature.probabilities
     if len(image.shape) != 5 or image.shape[:2] != (1, 1) or image.shape[4] != 3 or 0 in image.shape:
         return f"input {image} is not [1, 1, height, width, 3]"
     if len(logits.shape) != 2 or logits.shape[0] != 1 or 0 in logits.shape:
@@ -128,8 +147,11 @@ def _complaint(signature: Signature) -> str | None:
     for tensor in (image, logits):
         if not (tensor.dtype is np.float32 or tensor.quantized and tensor.convertible):
             return f"{tensor} is neither float32 nor quantized with a known scale"
+    if probabilities is not None and (probabilities.shape, probabilities.dtype) != (logits.shape, np.float32):
+        return f"output {probabilities} is not the probabilities of {logits}"
     for given, left in signature.states:
-        if given.shape != left.shape:
+        newest = left.name.endswith(NEWEST) and left.size < given.size
+        if given.shape != left.shape and not newest:
             return f"state {given} leaves with another shape, {list(left.shape)}"
         if given.storage != left.storage and not (given.convertible and left.convertible):
             return f"state {given} leaves as {np.dtype(left.dtype).name}, on an unknown scale"

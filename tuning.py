@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import platform
-import statistics
 import time
 from pathlib import Path
 from typing import Callable
+
+import numpy as np
 
 from runtime import Runtime
 from user_cache import recall, remember
@@ -25,7 +27,7 @@ _LEAST_RUNS, _MOST_RUNS = 5, 50
 _RUN_SECONDS = 0.4  # for one number of threads, unless the least runs take longer
 
 
-def choose_threads(content: bytes, runtime: Runtime, measure: Callable[[int], float]) -> int:
+def choose_threads(content: bytes | mmap.mmap, runtime: Runtime, measure: Callable[[int], float]) -> int:
     """Returns the number of threads that is fastest for a model here; a tie goes to the smaller number.
 
     Args:
@@ -37,7 +39,9 @@ def choose_threads(content: bytes, runtime: Runtime, measure: Callable[[int], fl
     if most == 1:
         return 1
     machine = f"{platform.machine()}, {cpu_name()}, {available_cores()} cores"
-    name = f"threads/{hashlib.sha256(content + f'{runtime}, {machine}'.encode()).hexdigest()[:32]}.json"
+    key = hashlib.sha256(content)
+    key.update(f"{runtime}, {machine}".encode())
+    name = f"threads/{key.hexdigest()[:32]}.json"
     known = _read_times(recall(name), most)
     if known is not None:
         return fastest(known)
@@ -65,7 +69,7 @@ def time_runs(run: Callable[[], object], clock: Callable[[], float] = time.perf_
         start = clock()
         run()
         times.append(clock() - start)
-    return statistics.median(times)
+    return float(np.median(times))  # The module statistics would take 1 MB of memory.
 
 
 def available_cores() -> int:

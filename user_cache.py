@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
 from pathlib import Path
 
@@ -16,17 +18,29 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "movinet-pi"
 
 
+def cache_path(name: str) -> Path:
+    """Returns the file that something is remembered in; it may not exist."""
+    return cache_folder() / name
+
+
 def recall(name: str) -> bytes | None:
     """Returns what was remembered under a name, or None."""
     try:
-        return (cache_folder() / name).read_bytes()
+        return cache_path(name).read_bytes()
     except OSError:
         return None
 
 
+def recall_mapped(name: str) -> mmap.mmap | None:
+    """Returns what was remembered under a name, mapped for reading, so that it takes no memory of its own; or None."""
+    with contextlib.suppress(OSError, ValueError), open(cache_path(name), "rb") as file:  # the latter: it is empty
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return None
+
+
 def remember(name: str, content: bytes) -> bool:
     """Remembers something under a name; returns whether that was possible (a full or read-only disk is no error)."""
-    path = cache_folder() / name
+    path = cache_path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)

@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 
 from classifier import Category, Classifier, Prediction, Selection, check, softmax, top_indices
-from compiled import pools_of, prepare
+from compiled import Prepared, pools_of, prepare
 from engine import Engine
 from errors import NotUnderstood, PackageError
 from memory import Memory, Pool
 from pixel_range import range_inside, real_levels
-from runtime import choose_runtime, load_content, read_model
+from release import release_heap
+from runtime import choose_runtime, load_content, load_proved, read_model
 from signature import read_signature
 from teaching.answer import read_unknown
 from tuning import choose_threads, time_runs
@@ -95,29 +96,35 @@ class VideoClassifier(Classifier):
         super().__init__(model, labels, threads=threads, fit=fit, channel_order=channel_order)
         check("precision", precision in PRECISIONS, precision, f"one of {', '.join(PRECISIONS)}")
         self.runtime = choose_runtime(runtime)
-        content = read_model(model)
-        levels = real_levels(*range_inside(content))
-        self.compiled = False
+        source = read_model(model)
+        levels = real_levels(*range_inside(source))
+        prepared = Prepared(source, None)
         if precision != "source":
-            source = content
-            content, note = prepare(model, source, self.runtime, precision, horizons=memory is not None)
-            self.compiled = content is not source
-            self.notes += [note] if note else []
+            horizons = memory is not None
+            prepared = prepare(model, source, self.runtime, precision, horizons, for_engine=True)
+        self.compiled = prepared.content is not source
+        self.notes += [prepared.note] if prepared.note else []
         if isinstance(threads, str):  # "auto"
             threads = choose_threads(
-                content, self.runtime, measure=lambda number: time_runs(self._load(content, number).invoke)
+                prepared.content, self.runtime, measure=lambda number: time_runs(self._load(prepared, number).invoke)
             )
         self.threads = threads or min(4, os.cpu_count() or 1)
-        self.engine: Engine | None = self._load(content, self.threads)
+        self._pools = [] if memory is None else self._find_pools(prepared.content)
+        if prepared.file is not None:  # What stands in a file needn't be in memory while the kernels make their copy.
+            prepared = prepared._replace(content=b"")
+        del source
+        self.engine: Engine | None = self._load(prepared, self.threads)
         self.unknown = read_unknown(model, self.labels)
-        self._pools = [] if memory is None else self._find_pools(content)
         self.memory = None if memory is None else self.bounded_memory(memory)
         signature = self.engine.signature
         self.input_size = (signature.image.shape[2], signature.image.shape[3])
         self._check_classes(signature.logits.shape[1])
         self.selection = self.select(top_k=top_k, threshold=threshold, allow=allow, deny=deny)
-        # What each value of a byte becomes at the model's input, quantized if that is.
-        self._levels = signature.image.from_real(levels)
+        # What each value of a byte becomes at the model's input, quantized if that is; None if it stays as it is.
+        self._levels: np.ndarray | None = signature.image.from_real(levels)
+        if signature.image.dtype is np.uint8 and (self._levels == np.arange(256)[:, None]).all():
+            self._levels = None
+        release_heap()  # Compiling and loading took more.
 
     def reset(self) -> None:
         """Forgets the stream: the next frame is the first."""
@@ -162,13 +169,20 @@ class VideoClassifier(Classifier):
         start = time.perf_counter()
         with self._busy:
             engine, memory = self._open(), self.memory
-            cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
+            if self._levels is None:
+                self._picture(frame, out=engine.image[0, 0])
+            else:
+                cv2.LUT(self._picture(frame), self._levels, dst=engine.image[0, 0])
             if memory is not None:
                 memory.bound(engine.states)
-            return self._predict(engine.step(), timestamp, start)
+            logits = engine.step()
+            return self._predict(logits, timestamp, start, probabilities=engine.probabilities())
 
-    def _load(self, content: bytes, threads: int) -> Engine:
-        interpreter = load_content(self._model, content, self.runtime, threads)
+    def _load(self, prepared: Prepared, threads: int) -> Engine:
+        if prepared.file is not None:
+            interpreter = load_proved(self._model, prepared.file, self.runtime, threads)
+        else:
+            interpreter = load_content(self._model, prepared.content, self.runtime, threads)
         return Engine(interpreter, read_signature(interpreter, self._model))
 
     def _find_pools(self, content: bytes) -> list[Pool] | None:

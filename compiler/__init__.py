@@ -41,17 +41,18 @@ _REAL = (
     reshape_states,
     merge_reshapes,
 )
-_STORE = (share_equals, store_small, integers_first)
-_TARGETS = {"float": (*_REAL, *_STORE), "int8": (*_REAL, quantize, *_STORE)}
+_TARGETS = {"float": (*_REAL, share_equals), "int8": (*_REAL, quantize, share_equals)}
 
 
-def compile_graph(graph: Graph, precision: str = "float") -> Graph:
+def compile_graph(graph: Graph, precision: str = "float", small: bool = True) -> Graph:
     """Rewrites a graph, in place.
 
     Args:
         graph: As loaded.
         precision: "float": everything is computed in float32. "int8", for sources whose activations are 8-bit integers:
             convolutions and what lies between them are computed with integers as there, pools and the rest in float32.
+        small: Whether constants are stored as small as in the source. XNNPACK then unpacks them into memory of its own
+            before it packs them for its kernels, and keeps both; float32 constants it packs from where they stand.
 
     Returns:
         The same graph. Its image is float32 [1, 1, H, W, 3] and its logits are float32. States that do nothing and all
@@ -61,6 +62,6 @@ def compile_graph(graph: Graph, precision: str = "float") -> Graph:
     Raises:
         NotUnderstood: Something in the graph is beyond the compiler; the graph is then spoilt.
     """
-    for rewrite in _TARGETS[precision]:
+    for rewrite in (*_TARGETS[precision], *([store_small] if small else []), integers_first):
         rewrite(graph)
     return graph

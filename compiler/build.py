@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from compiler import compile_graph
 from compiler.graph import load, save
+from compiler.passes.border import give_newest, give_probabilities, take_bytes
 from compiler.pools import add_horizons, find_pools
 from compiler.precision import agree, choose_precision
 from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
 from errors import NotUnderstood
 from memory import METADATA, write_pools
+from pixel_range import range_inside, real_levels
 from runtime import Runtime
 
 
-def compile_best(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> tuple[str, bytes]:
+def compile_best(
+    source: bytes, runtime: Runtime, precision: str, horizons: bool, for_engine: bool = False
+) -> tuple[str, bytes]:
     """Compiles a sound .tflite file to the precision asked for, or, with "auto", to the one that is best here.
+
+    The arguments are those of compile_verified.
 
     Returns:
         The precision chosen, "float" or "int8", and the compiled file.
@@ -23,17 +29,19 @@ def compile_best(source: bytes, runtime: Runtime, precision: str, horizons: bool
         PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
     """
     if precision != "auto":
-        return precision, compile_verified(source, runtime, precision, horizons)
-    real = compile_verified(source, runtime, "float", horizons)
+        return precision, compile_verified(source, runtime, precision, horizons, for_engine)
+    real = compile_verified(source, runtime, "float", horizons, for_engine)
     try:
-        integer = compile_model(source, "int8", horizons)
+        integer = compile_model(source, "int8", horizons, for_engine)
     except NotUnderstood:  # as of every source that isn't made of 8-bit integers
         return "float", real
     chosen = choose_precision(real, integer, runtime)
     return chosen, integer if chosen == "int8" else real
 
 
-def compile_verified(source: bytes, runtime: Runtime, precision: str, horizons: bool) -> bytes:
+def compile_verified(
+    source: bytes, runtime: Runtime, precision: str, horizons: bool, for_engine: bool = False
+) -> bytes:
     """Compiles a sound .tflite file and runs the result beside it.
 
     Args:
@@ -41,12 +49,13 @@ def compile_verified(source: bytes, runtime: Runtime, precision: str, horizons: 
         runtime: To run both with.
         precision: "float", held to what the source computes in real numbers, or "int8", held to rounding errors.
         horizons: As for prepare.
+        for_engine: Likewise.
 
     Raises:
         NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
         PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
     """
-    compiled = compile_model(source, precision, horizons)
+    compiled = compile_model(source, precision, horizons, for_engine)
     if precision == "int8":
         if not agree(sampled_logits(compiled, runtime), sampled_logits(real_form(source), runtime)):
             raise NotUnderstood("rounded to 8 bits throughout, it would say something else")
@@ -57,16 +66,21 @@ def compile_verified(source: bytes, runtime: Runtime, precision: str, horizons: 
     return compiled
 
 
-def compile_model(source: bytes, precision: str, horizons: bool) -> bytes:
-    """Compiles a sound .tflite file, and lists its pools in the result's metadata.
+def compile_model(source: bytes, precision: str, horizons: bool, for_engine: bool = False) -> bytes:
+    """Compiles a sound .tflite file, and lists its pools in the result's metadata; the arguments are prepare's.
 
     Raises:
         NotUnderstood: Something in it is beyond the compiler.
         PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
     """
     graph = load(source)
-    compile_graph(graph, precision)
+    compile_graph(graph, precision, small=not for_engine)
     if horizons:
         add_horizons(graph)
     graph.metadata[METADATA] = write_pools(find_pools(graph))
+    if for_engine:
+        if (real_levels(*range_inside(source)) == real_levels(None, None)).all():  # 0 to 1, not another range
+            take_bytes(graph)
+        give_probabilities(graph)
+        give_newest(graph)
     return save(graph)

@@ -60,15 +60,19 @@ def sampled_logits(content: bytes, runtime: Runtime) -> np.ndarray:
 
 
 def _frames(height: int, width: int) -> Iterator[np.ndarray]:
-    """Yields float32 [height, width, 3] frames, 0..1, the same ones each time."""
+    """Yields float32 [height, width, 3] frames, 0..1, the same ones each time; each value that of a byte."""
     random = np.random.default_rng(0)
-    still = random.random((height, width, 3), np.float32)
+    still = _noise(random, height, width)
     for step in range(_STEPS):
         if step % 3 == 0:
-            yield random.random((height, width, 3), np.float32)
+            yield _noise(random, height, width)
         elif step % 3 == 1:
             yield still
         else:
             frame = np.zeros((height, width, 3), np.float32)
             frame[:, : (step * 5) % width, step % 3] = 1.0
             yield frame
+
+
+def _noise(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+    return random.integers(0, 256, (height, width, 3), np.uint8).astype(np.float32) / np.float32(255)

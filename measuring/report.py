@@ -22,8 +22,8 @@ Figures = dict  # as in speed.Row.figures, and "ratio"
 
 _COLOURS = {PLAIN_LOOP: "#9a9a9a", PUBLISHED: "#d98032", COMPILED_FLOAT: "#2f6db3", COMPILED_INT8: "#3a9a5b"}
 _HEAD = """\
-                            step ms          invoke    step/    times  memory    load  first
-  variant        threads    p50     p95      ms p50   invoke   faster      MB      ms  label ms
+                           step ms         invoke   step/   times    memory MB    load  first
+  variant        threads   p50     p95     ms p50  invoke  faster  running peak     ms  label ms
 """
 
 
@@ -119,6 +119,6 @@ def _cells(row: Figures) -> str:
     overhead = row["step_p50_ms"] / row["invoke_p50_ms"]
     ratio = f"{row['ratio']:.1f}" if "ratio" in row else "-"
     return (
-        f"{row['step_p50_ms']:11.2f}{row['step_p95_ms']:8.2f}{row['invoke_p50_ms']:12.2f}{overhead:9.2f}{ratio:>9}"
-        f"{row['memory_mb']:8.0f}{row['load_ms']:8.0f}{row['first_label_ms']:10.0f}"
+        f"{row['step_p50_ms']:10.2f}{row['step_p95_ms']:8.2f}{row['invoke_p50_ms']:11.2f}{overhead:8.2f}{ratio:>8}"
+        f"{row['memory_mb']:9.0f}{row['peak_memory_mb']:5.0f}{row['load_ms']:7.0f}{row['first_label_ms']:10.0f}"
     )

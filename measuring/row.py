@@ -11,13 +11,17 @@ import sys
 import time
 from typing import Any, Callable
 
-from measuring import PLAIN_LOOP
+import numpy as np
+
+from measuring import PLAIN_LOOP, PRECISIONS
 
 _BLOCK = 10  # Steps, then as many bare runs, in turns: what disturbs the machine for longer disturbs both.
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
-    """Returns seconds of each step, each bare invoke, loading, and until the first label; peak memory in bytes.
+    """Returns seconds of each step, each bare invoke, loading, and until the first label; memory in bytes.
+
+    Each frame is written into the same memory right before its step, as a camera does.
 
     Args:
         spec: variant, file, runtime, threads, classes, steps, and `start`, when the process was started
@@ -26,23 +30,27 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     from measuring.camera import draw_frame
 
     frames = [draw_frame(number) for number in range(8)]
+    frame = np.empty_like(frames[0])
     start = time.perf_counter()
     model = _load(spec)
     load = time.perf_counter() - start
     model.step(frames[0])
     first_label = time.monotonic() - spec["start"]
-    for frame in frames:
-        model.step(frame)
-    memory = _peak_memory()
+    for each in frames:
+        model.step(each)
+    memory = _memory("VmRSS"), _memory("VmHWM")
     # The plain loop's own interpreter refuses a bare run while its signature runner exists.
     invoke = _load_interpreter(spec).invoke if spec["variant"] == PLAIN_LOOP else model.engine.invoke
     invoke()
     steps: list[float] = []
     invokes: list[float] = []
     while len(steps) < spec["steps"]:
-        steps += [_time(model.step, frames[number % len(frames)]) for number in range(_BLOCK)]
+        for number in range(_BLOCK):
+            frame[...] = frames[number % len(frames)]
+            steps.append(_time(model.step, frame))
         invokes += [_time(invoke) for _ in range(_BLOCK)]
-    return {"steps": steps, "invokes": invokes, "load": load, "first_label": first_label, "memory": memory}
+    times = {"steps": steps, "invokes": invokes, "load": load, "first_label": first_label}
+    return {**times, "memory": memory[0], "peak_memory": memory[1]}
 
 
 def _load(spec: dict[str, Any]) -> Any:
@@ -53,7 +61,14 @@ def _load(spec: dict[str, Any]) -> Any:
         return PlainLoop(_load_interpreter(spec), labels)
     from video_classifier import VideoClassifier
 
-    return VideoClassifier(spec["file"], labels, runtime=spec["runtime"], threads=spec["threads"], channel_order="bgr")
+    return VideoClassifier(
+        spec["file"],
+        labels,
+        runtime=spec["runtime"],
+        threads=spec["threads"],
+        precision=PRECISIONS.get(spec["variant"], "source"),
+        channel_order="bgr",
+    )
 
 
 def _load_interpreter(spec: dict[str, Any]) -> Any:
@@ -70,12 +85,13 @@ def _time(work: Callable[..., object], *arguments: object) -> float:
     return time.perf_counter() - start
 
 
-def _peak_memory() -> int:
-    """Returns bytes. Not ru_maxrss where there is another way: a new process inherits that from its parent."""
+def _memory(field: str) -> int:
+    """Returns "VmRSS", what the process has in memory, or "VmHWM", the most it had, in bytes."""
     try:
         with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
     except (OSError, StopIteration):
+        # Only the most, and that is inherited from the parent process.
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

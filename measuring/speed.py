@@ -12,14 +12,14 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
+from compiled import prepare
 from errors import PackageError
-from measuring import COMPILED_FLOAT, COMPILED_INT8, PLAIN_LOOP, PUBLISHED
-from runtime import RUNTIMES, Runtime, choose_runtime, load_interpreter
+from measuring import PLAIN_LOOP, PRECISIONS, PUBLISHED
+from runtime import RUNTIMES, Runtime, choose_runtime, load_interpreter, read_model
 from signature import read_signature
 from tuning import available_cores
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PRECISIONS = {COMPILED_FLOAT: "float", COMPILED_INT8: "int8"}
 _ROW_SECONDS = 300.0
 
 
@@ -32,7 +32,6 @@ class Row:
         runtime: What runs it.
         threads: For the kernels.
         variant: One of the names in measuring/__init__.py.
-        file: What is run: the published file or a compiled one; None if it can't be made.
         classes: How many the model tells apart.
         problem: Why there are no figures, or "".
         samples: What measuring.row returned, round by round.
@@ -42,7 +41,6 @@ class Row:
     runtime: Runtime
     threads: int
     variant: str
-    file: Path | None
     classes: int
     problem: str = ""
     samples: list[dict[str, Any]] = field(default_factory=list)
@@ -65,6 +63,7 @@ class Row:
             step_p95_ms=float(np.percentile(steps, 95)),
             invoke_p50_ms=float(np.median(invokes)),
             memory_mb=max(sample["memory"] for sample in self.samples) / 1e6,
+            peak_memory_mb=max(sample["peak_memory"] for sample in self.samples) / 1e6,
             load_ms=float(np.median([sample["load"] for sample in self.samples])) * 1e3,
             first_label_ms=float(np.median([sample["first_label"] for sample in self.samples])) * 1e3,
         )
@@ -87,14 +86,15 @@ def thread_counts() -> list[int]:
     return [number for number in (1, 2, 4) if number <= available_cores()]
 
 
-def plan(models: Sequence[Path], runtimes: Sequence[Runtime], threads: Sequence[int], folder: Path) -> Iterator[Row]:
+def plan(models: Sequence[Path], runtimes: Sequence[Runtime], threads: Sequence[int]) -> Iterator[Row]:
     """Yields the rows, a model's and runtime's first one being the plain loop with the fewest threads.
+
+    Compiled forms are made here, so that the rows find them in the cache.
 
     Args:
         models: .tflite files.
         runtimes: What runs them.
         threads: Numbers of threads, ascending.
-        folder: Where the compiled files go.
 
     Raises:
         ModelError: A file can't be used.
@@ -102,12 +102,11 @@ def plan(models: Sequence[Path], runtimes: Sequence[Runtime], threads: Sequence[
     for model in (path.resolve() for path in models):
         interpreter = load_interpreter(model, runtimes[0], 1)
         classes = read_signature(interpreter, model).logits.shape[1]
-        compiled = {variant: _compile(model, precision, folder) for variant, precision in _PRECISIONS.items()}
-        files = {PLAIN_LOOP: (model, ""), PUBLISHED: (model, ""), **compiled}
         for runtime in runtimes:
+            problems = {variant: _compile(model, runtime, precision) for variant, precision in PRECISIONS.items()}
             for number in threads:
-                for variant, (file, problem) in files.items():
-                    yield Row(model, runtime, number, variant, file, classes, problem)
+                for variant in (PLAIN_LOOP, PUBLISHED, *problems):
+                    yield Row(model, runtime, number, variant, classes, problems.get(variant, ""))
 
 
 def measure(rows: Sequence[Row], steps: int, rounds: int, progress: Callable[[str], None]) -> None:
@@ -122,7 +121,7 @@ def measure(rows: Sequence[Row], steps: int, rounds: int, progress: Callable[[st
 def _measure_once(row: Row, steps: int) -> None:
     spec = {
         "variant": row.variant,
-        "file": str(row.file),
+        "file": str(row.model),
         "runtime": row.runtime.name,
         "threads": row.threads,
         "classes": row.classes,
@@ -140,16 +139,8 @@ def _measure_once(row: Row, steps: int) -> None:
         row.samples.append(json.loads(child.stdout.splitlines()[-1]))
 
 
-def _compile(model: Path, precision: str, folder: Path) -> tuple[Path | None, str]:
-    """Returns the compiled file, or None and why there is none."""
-    try:
-        from compiler import compile_graph
-        from compiler.graph import load, save
-    except ImportError as error:
-        return None, f"no compiler here: {error}"
-    file = folder / f"{model.stem}_{precision}.tflite"
-    try:
-        file.write_bytes(save(compile_graph(load(model.read_bytes()), precision)))
-    except Exception as error:  # It understands some models only; here any reason is worth a line, not the end.
-        return None, f"not compiled: {type(error).__name__}: {error}"
-    return file, ""
+def _compile(model: Path, runtime: Runtime, precision: str) -> str:
+    """Compiles a model as the program does at its first use; returns why it can't be, or ""."""
+    source = read_model(model)
+    prepared = prepare(model, source, runtime, precision, for_engine=True)
+    return str(prepared.note) if prepared.content is source else ""
