@@ -90,7 +90,7 @@ def pools_of(content: bytes | mmap.mmap) -> list[Pool]:
     from compiler.graph import load
     from compiler.pools import find_pools
 
-    return find_pools(load(content))
+    return find_pools(load(content[:]))
 
 
 def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool, for_engine: bool) -> str:

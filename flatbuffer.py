@@ -6,6 +6,7 @@ https://flatbuffers.dev/internals/.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from typing import Any, Iterator
 
@@ -18,12 +19,12 @@ class Table:
         place: Where in it the table begins.
     """
 
-    def __init__(self, content: bytes, place: int) -> None:
+    def __init__(self, content: bytes | mmap.mmap, place: int) -> None:
         self._content = content
         self._place = place
 
     @classmethod
-    def root(cls, content: bytes) -> Table:
+    def root(cls, content: bytes | mmap.mmap) -> Table:
         """Returns the table that holds all others."""
         return cls(content, _number(content, 0))
 
@@ -80,5 +81,5 @@ class Table:
             yield place + _number(self._content, place)
 
 
-def _number(content: bytes, place: int) -> int:
+def _number(content: bytes | mmap.mmap, place: int) -> int:
     return int(struct.unpack_from("<I", content, place)[0])

@@ -8,6 +8,7 @@ the same however long the stream is.
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 from typing import Sequence
@@ -182,10 +183,10 @@ class VideoClassifier(Classifier):
         if prepared.file is not None:
             interpreter = load_proved(self._model, prepared.file, self.runtime, threads)
         else:
-            interpreter = load_content(self._model, prepared.content, self.runtime, threads)
+            interpreter = load_content(self._model, prepared.content[:], self.runtime, threads)
         return Engine(interpreter, read_signature(interpreter, self._model))
 
-    def _find_pools(self, content: bytes) -> list[Pool] | None:
+    def _find_pools(self, content: bytes | mmap.mmap) -> list[Pool] | None:
         try:
             return pools_of(content)
         except (NotUnderstood, PackageError) as reason:

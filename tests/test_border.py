@@ -11,6 +11,10 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="the compiler needs ai-edge-litert's schema")
 
+from graph_network import Recipe  # noqa: E402
+from graphs import make, random_frames, recipes, run  # noqa: E402
+from hypothesis import given  # noqa: E402
+from test_compiler import FIXED, HERE, SEEDS, assert_close  # noqa: E402
 from test_passes import FLOAT, Net, ints, kinds  # noqa: E402
 
 from compiler.build import compile_model  # noqa: E402
@@ -32,7 +36,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def engine_of(content: bytes, runtime: str) -> Engine:
-    interpreter = load_content("a test's", content, choose_runtime(runtime), threads=1)
+    interpreter = choose_runtime(runtime).interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
     return Engine(interpreter, read_signature(interpreter, "a test's"))
 
 
@@ -74,6 +79,24 @@ def test_it_says_what_the_compiled_file_says(name: str, runtime: str, request: p
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(probabilities, exponentials / exponentials.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize(("precision", "storages"), [("float", None), ("int8", ["int8"])])
+def test_it_is_the_same_function_for_any_network(precision: str, storages: list[str] | None) -> None:
+    @FIXED
+    @given(recipes(storages) if storages else recipes(), SEEDS)
+    def check(recipe: Recipe, seed: int) -> None:
+        source, frames = make(recipe, seed), random_frames(recipe.size, 8, seed)
+        for runtime in HERE:
+            expected = run(compile_model(source, precision, horizons=False), frames, runtime)
+            engine = engine_of(compile_model(source, precision, horizons=False, for_engine=True), runtime)
+            logits = []
+            for frame in frames:
+                engine.image[0, 0] = engine.signature.image.from_real(frame)
+                logits.append(engine.step())
+            assert_close(np.array(logits), expected, share=1e-5 if precision == "float" else 1e-2)
+
+    check()
 
 
 def test_a_movinet_is_still_taken_whole_by_xnnpack(demo_model: Path, runtime: str) -> None:

@@ -38,7 +38,7 @@ def give_probabilities(graph: Graph) -> None:
         options = schema.SoftmaxOptionsT()
         options.beta = 1.0
         graph.outputs[PROBABILITIES] = Tensor(PROBABILITIES, logits[0].shape, logits[0].dtype)
-        graph.operators.append(Operator("SOFTMAX", logits, [graph.outputs[PROBABILITIES]], options))
+        graph.operators.append(Operator("SOFTMAX", [*logits], [graph.outputs[PROBABILITIES]], options))
 
 
 def give_newest(graph: Graph) -> None:
