@@ -82,7 +82,7 @@ def pools_of(content: bytes | mmap.mmap) -> list[Pool]:
 
     Raises:
         NotUnderstood: The graph is beyond the compiler.
-        PackageError: It has to be looked at, but ai-edge-litert, which brings the format's schema, isn't installed.
+        PackageError: It has to be looked at, but neither package that brings the format's schema is installed.
     """
     listed = read_metadata(content).get(METADATA)
     if listed is not None:

@@ -11,7 +11,7 @@ Three experiments, one panel each:
 2. Ten minutes: the model itself on the source, looped, 3,000 steps.
 3. After ten minutes of another action: how many frames until the source's label leads.
 
-Needs matplotlib (./setup.sh --extras timeline) and, to find the pools, ai-edge-litert.
+Needs matplotlib (./setup.sh --extras timeline).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def compile_best(
 
     Raises:
         NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
-        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+        PackageError: Neither package that brings the format's schema is installed.
     """
     if precision != "auto":
         return precision, compile_verified(source, runtime, precision, horizons, for_engine)
@@ -53,7 +53,7 @@ def compile_verified(
 
     Raises:
         NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
-        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+        PackageError: Neither package that brings the format's schema is installed.
     """
     compiled = compile_model(source, precision, horizons, for_engine)
     if precision == "int8":
@@ -71,7 +71,7 @@ def compile_model(source: bytes, precision: str, horizons: bool, for_engine: boo
 
     Raises:
         NotUnderstood: Something in it is beyond the compiler.
-        PackageError: ai-edge-litert, which brings the format's schema, isn't installed.
+        PackageError: Neither package that brings the format's schema is installed.
     """
     graph = load(source)
     compile_graph(graph, precision, small=not for_engine)

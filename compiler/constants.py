@@ -8,6 +8,7 @@ import numpy as np
 
 from compiler.graph import Graph, Operator, Quantization, Tensor, constant, save
 from compiler.operators import CHANCE
+from runtime import choose_runtime
 
 
 def along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
@@ -107,11 +108,9 @@ def fold_constants(graph: Graph) -> None:
 
 
 def _evaluate(operator: Operator) -> list[np.ndarray]:
-    from ai_edge_litert.interpreter import Interpreter
-
     outputs = {str(number): tensor for number, tensor in enumerate(operator.outputs)}
     content = save(Graph("constant", {}, outputs, [operator]))
-    interpreter = Interpreter(model_content=content)
+    interpreter = choose_runtime().interpreter(model_content=content)
     interpreter.allocate_tensors()
     interpreter.invoke()
     return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]

@@ -13,12 +13,7 @@ from typing import Any, Iterable
 
 import numpy as np
 
-try:
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-except ImportError:  # tflite-runtime has no schema
-    schema = None
-
+from compiler.schema import schema
 from errors import NotUnderstood, PackageError
 
 
@@ -140,11 +135,14 @@ def load(content: bytes) -> Graph:
     """Reads a .tflite file that is known to be sound (runtime.load_interpreter tries that).
 
     Raises:
-        PackageError: ai-edge-litert, which brings the schema, isn't installed.
-        NotUnderstood: It isn't one subgraph with one signature, or holds variables, sparse tensors or custom operators.
+        PackageError: Neither package that brings the schema is installed.
+        NotUnderstood: It isn't one subgraph with one signature, or holds variables, sparse tensors or custom operators,
+            or what is newer than the schema.
     """
     if schema is None:
-        raise PackageError("the compiler needs the package ai-edge-litert, which isn't installed")
+        raise PackageError(
+            "the compiler needs the package ai-edge-litert or, on 32-bit systems, tflite; run ./setup.sh"
+        )
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     if len(model.subgraphs) != 1 or len(model.signatureDefs or []) != 1:
         raise NotUnderstood("it has not one graph with one signature")
@@ -188,6 +186,8 @@ class _Writer:
         self._codes: dict[tuple[str, int], int] = {}
 
     def write(self, graph: Graph) -> bytes:
+        import flatbuffers  # It comes with the schema.
+
         subgraph = schema.SubGraphT()
         subgraph.name = b"main"
         subgraph.inputs = self._array(graph.inputs.values())
@@ -293,6 +293,8 @@ def _read_code(code: Any) -> tuple[str, int]:
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     if number == schema.BuiltinOperator.CUSTOM:
         raise NotUnderstood(f"it uses the custom operator {code.customCode!r}")
+    if number not in _KINDS:
+        raise NotUnderstood(f"it uses the operator number {number}, which is not known here")
     return _KINDS[number], code.version
 
 
@@ -303,25 +305,24 @@ def _data(buffer: Any, content: bytes) -> bytes:
     return b"" if buffer.data is None else bytes(buffer.data)
 
 
+class _AlignedBuffer:
+    """A buffer whose data starts at a multiple of 16 bytes, as the format asks and the schema's code doesn't do."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802
+        builder.StartVector(1, len(self._content), 16)
+        start = builder.Head() - len(self._content)
+        builder.head = start
+        builder.Bytes[start : start + len(self._content)] = self._content
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
 if schema is not None:
-
-    class _AlignedBuffer(schema.BufferT):
-        """A buffer whose data starts at a multiple of 16 bytes, as the format asks and the schema's code doesn't do."""
-
-        def __init__(self, content: bytes) -> None:
-            super().__init__()
-            self._content = content
-
-        def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
-            builder.StartVector(1, len(self._content), 16)
-            start = builder.Head() - len(self._content)
-            builder.head = start
-            builder.Bytes[start : start + len(self._content)] = self._content
-            data = builder.EndVector()
-            schema.BufferStart(builder)
-            schema.BufferAddData(builder, data)
-            return schema.BufferEnd(builder)
-
     _TYPES = {
         np.dtype(dtype): getattr(schema.TensorType, name)
         for name, dtype in {

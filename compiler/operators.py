@@ -6,7 +6,8 @@ from typing import Iterable
 
 import numpy as np
 
-from compiler.graph import Operator, Tensor, constant, schema
+from compiler.graph import Operator, Tensor, constant
+from compiler.schema import schema
 
 # One output element from one input element, whatever the shape.
 UNARY = frozenset(

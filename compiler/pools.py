@@ -12,8 +12,9 @@ from typing import Iterable
 
 import numpy as np
 
-from compiler.graph import Graph, Operator, Tensor, constant, schema
+from compiler.graph import Graph, Operator, Tensor, constant
 from compiler.operators import BINARY, CONVOLUTIONS, UNARY, has_activation, operand, reshape
+from compiler.schema import schema
 from compiler.unknown import known_classes
 from errors import NotUnderstood
 from memory import Pool

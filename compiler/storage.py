@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.constants import is_half, on_grid
-from compiler.graph import Graph, Operator, Tensor, schema
+from compiler.graph import Graph, Operator, Tensor
+from compiler.schema import schema
 
 _OPERATOR_BYTES = 200  # About what a DEQUANTIZE and its tensor take in the file.
 _CHANNEL_BYTES = 12  # A scale and a zero point.

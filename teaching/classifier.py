@@ -8,8 +8,9 @@ from typing import Any, Sequence
 import numpy as np
 
 from compiler.constants import dequantized
-from compiler.graph import Graph, Operator, Tensor, constant, schema
+from compiler.graph import Graph, Operator, Tensor, constant
 from compiler.operators import has_activation, like, operand, reshape
+from compiler.schema import schema
 from errors import NotUnderstood
 from teaching.familiar import EPSILON, Familiar
 

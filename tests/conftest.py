@@ -64,6 +64,14 @@ def tiny_labels() -> Path:
     return DATA / "tiny.txt"
 
 
+def skip_without_schema() -> None:
+    """Skips the test that calls this, or the file that does at its top, where the compiler can't work."""
+    from compiler.schema import schema
+
+    if schema is None:
+        pytest.skip("the compiler needs ai-edge-litert, or tflite: pip install tflite", allow_module_level=True)
+
+
 def _shared(path: str) -> Path:
     if not (SHARED / path).exists():
         pytest.skip(f"needs ../shared/{path}, a real file that isn't part of the repository")

@@ -14,28 +14,28 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from conftest import DATA, INSTALLED, ROOT, SHARED
+from conftest import DATA, INSTALLED, ROOT, SHARED, skip_without_schema
+from graph_network import Layer, Recipe
+from graphs import make, make_float, random_frames, run
 
-pytest.importorskip("ai_edge_litert.schema_py_generated", reason="teaching needs the schema in ai-edge-litert")
+from compiled import prepare
+from compiler.build import compile_model
+from compiler.graph import Graph, Operator, Tensor, constant, load, save
+from compiler.pools import find_pools
+from compiler.schema import schema
+from errors import ModelError, NotUnderstood, OutputError, UserError
+from memory import read_pools
+from models import LABELS, find_labels
+from runtime import choose_runtime
+from sources.play import Play
+from teaching.classifier import cut, find_classifier, replace_classifier
+from teaching.description import read_teaching
+from teaching.files import write_model_files
+from teaching.network import Backbone, write_model
+from utils import read_labels
+from video_classifier import VideoClassifier
 
-from graph_network import Layer, Recipe  # noqa: E402
-from graphs import make, make_float, random_frames, run  # noqa: E402
-
-from compiled import prepare  # noqa: E402
-from compiler.build import compile_model  # noqa: E402
-from compiler.graph import Graph, Operator, Tensor, constant, load, save, schema  # noqa: E402
-from compiler.pools import find_pools  # noqa: E402
-from errors import ModelError, NotUnderstood, OutputError, UserError  # noqa: E402
-from memory import read_pools  # noqa: E402
-from models import LABELS, find_labels  # noqa: E402
-from runtime import choose_runtime  # noqa: E402
-from sources.play import Play  # noqa: E402
-from teaching.classifier import cut, find_classifier, replace_classifier  # noqa: E402
-from teaching.description import read_teaching  # noqa: E402
-from teaching.files import write_model_files  # noqa: E402
-from teaching.network import Backbone, write_model  # noqa: E402
-from utils import read_labels  # noqa: E402
-from video_classifier import VideoClassifier  # noqa: E402
+skip_without_schema()
 
 REAL = [SHARED / "models" / name for name in ("movinet_a0_int8.tflite", "movinet_a0_se_int8.tflite")]
 HERE = [ROOT / "models" / "movinet_a0_demo.tflite", DATA / "tiny.tflite", DATA / "tiny_quantized.tflite"]
@@ -119,7 +119,7 @@ def test_features_are_those_of_the_float_network_however_it_is_stored(
     recipe = Recipe((Layer(), Layer(squeeze=True)), activation="swish", storage=storage, dense=dense)
     backbone = Backbone(recipe_file(recipe), memory=None)
     frames = random_frames(recipe.size, 8, 2)
-    expected = run(make_float(recipe, seed=0), frames, "litert")
+    expected = run(make_float(recipe, seed=0), frames, "auto")
     pictures = np.rint(frames[..., ::-1] * 255).astype(np.uint8)
     given = backbone.logits(np.array([backbone.step(picture) for picture in pictures]))
     assert backbone.features == recipe.hidden
@@ -533,9 +533,8 @@ def test_what_does_not_belong_together_is_an_error(tiny_model: Path, tmp_path: P
 
 @pytest.mark.skipif("tflite" not in INSTALLED, reason="without ai-edge-litert, needs tflite-runtime")
 def test_without_the_compilers_package_one_line_says_so(tiny_model: Path) -> None:
-    """As on 32-bit systems and Python 3.9."""
     program = (
-        "import sys; sys.modules['ai_edge_litert'] = None\n"
+        "import sys; sys.modules['ai_edge_litert'] = sys.modules['tflite'] = None\n"
         "from errors import PackageError\n"
         "from teaching.network import Backbone\n"
         f"try: Backbone({str(tiny_model)!r}, memory=12)\n"
@@ -544,4 +543,5 @@ def test_without_the_compilers_package_one_line_says_so(tiny_model: Path) -> Non
     child = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60, env=dict(os.environ)
     )
-    assert child.stdout.count("\n") == 1 and "ai-edge-litert" in child.stdout, child.stderr
+    assert child.stdout.count("\n") == 1 and "ai-edge-litert or" in child.stdout, child.stderr
+    assert " tflite; run ./setup.sh" in child.stdout

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.graph import Graph, Operator, Quantization, Tensor, schema
+from compiler.graph import Graph, Operator, Quantization, Tensor
 from compiler.operators import has_activation, operand
+from compiler.schema import schema
 from signature import NEWEST, PROBABILITIES
 
 

@@ -7,8 +7,9 @@ from typing import Callable
 import numpy as np
 
 from compiler.constants import is_float, per_channel, scaled
-from compiler.graph import Graph, Operator, Tensor, constant, schema
+from compiler.graph import Graph, Operator, Tensor, constant
 from compiler.operators import CONVOLUTIONS, OUTPUT_CHANNEL_AXIS, has_activation
+from compiler.schema import schema
 
 _FUSES_ACTIVATION = CONVOLUTIONS | {"ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
 _FUSED = ("RELU", "RELU6", "RELU_N1_TO_1")

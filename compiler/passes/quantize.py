@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from compiler.constants import is_float, on_grid
-from compiler.graph import Graph, Operator, Quantization, Tensor, schema
+from compiler.graph import Graph, Operator, Quantization, Tensor
 from compiler.operators import CONVOLUTIONS, OUTPUT_CHANNEL_AXIS, operand
+from compiler.schema import schema
 from errors import NotUnderstood
 
 # They move numbers without changing them: what enters and what leaves must lie on one grid.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.graph import Graph, Operator, Tensor, constant, schema
+from compiler.graph import Graph, Operator, Tensor, constant
+from compiler.schema import schema
 
 
 def sums_to_means(graph: Graph) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 
-from compiler.graph import Graph, Operator, schema
+from compiler.graph import Graph, Operator
 from compiler.operators import like, operand, reshape
+from compiler.schema import schema
 
 
 def dilate_temporal_convolutions(graph: Graph) -> None:
