@@ -223,7 +223,7 @@ install_python_packages() {
   local files=(-r requirements.txt)
   if [ "$bits" = 32 ]; then
     # Markers see the kernel, which is 64-bit even under most 32-bit Raspberry Pi OSes.
-    grep -vE '^(ai-edge-litert|opencv-python|av)\b' requirements.txt >.venv/requirements.txt
+    sed -E '/^(ai-edge-litert|opencv-python|av)\b/d; /^tflite\b[^-]/s/;.*//' requirements.txt >.venv/requirements.txt
     files=(-r .venv/requirements.txt)
   fi
   local name

@@ -133,7 +133,7 @@ def test_resolves(resolutions: dict[Any, Future[dict[str, Version]]], target: Ta
     assert (opencv >= Version("4.12")) == (numpy.major == 2)
     assert "opencv-python-headless" not in chosen
     assert ("tflite-runtime" in chosen) == (numpy.major == 1)  # no wheel after 3.11, no numpy 2
-    assert "ai-edge-litert" in chosen
+    assert "ai-edge-litert" in chosen and "tflite" not in chosen
     assert ("tomli" in chosen) == (python < Version("3.11"))
     assert "av" in chosen
 
@@ -159,11 +159,12 @@ def names(target: Target) -> set[str]:
 def test_every_system_gets_a_runtime_and_a_camera(target: Target) -> None:
     assert {"numpy", "opencv-python", "av"} <= names(target)
     assert names(target) & {"tflite-runtime", "ai-edge-litert"}
+    assert len(names(target) & {"tflite", "ai-edge-litert"}) == 1  # what the compiler knows the format from
 
 
 def test_32_bit_gets_only_what_has_wheels_there() -> None:
     """PyPI has no OpenCV and no ai-edge-litert for 32-bit ARM; setup.sh takes OpenCV and PyAV from apt."""
-    assert names(Target("32-bit Bookworm", "3.11", "armv7l", 36)) == {"tflite-runtime", "numpy", "tqdm"}
+    assert names(Target("32-bit Bookworm", "3.11", "armv7l", 36)) == {"tflite-runtime", "tflite", "numpy", "tqdm"}
 
 
 def test_ranges_are_closed() -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from models.registry import registry
 
@@ -300,6 +301,25 @@ def test_a_python_that_can_not_work_is_refused(home: Home, version: tuple[int, i
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1 and advice in result.stderr
     assert result.stdout == ""
+
+
+def test_32_bit_gets_what_stands_in_for_ai_edge_litert(home: Home) -> None:
+    """Under a 64-bit kernel, which is what markers see, too."""
+    python = home.fakes / "small python"
+    small = "import struct, sys; sys.version_info = (3, 11); struct.calcsize = lambda _: 4"
+    code = f"{small}; sys._base_executable = sys.argv[2]; exec(sys.argv[1])"
+    real = f'"{sys.executable}"'
+    python.write_text(f'#!/bin/sh\n[ "$1" = -c ] || exec {real} "$@"\nexec {real} -c "{code}" "$2" "$0"\n')
+    python.chmod(0o755)
+    home.fact("installed", *NEEDED, "python3-numpy", "python3-opencv", "python3-av")
+    shutil.copy(ROOT / "requirements.txt", home.folder)
+    result = home.run("--python", str(python))
+    assert result.returncode == 1 and "could not install" in result.stderr  # there is no index to install from
+    lines = (home.venv / "requirements.txt").read_text().splitlines()
+    asked = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    kernel = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "aarch64"}
+    names = {each.name for each in asked if each.marker is None or each.marker.evaluate(kernel)}
+    assert names == {"tflite-runtime", "tflite", "numpy", "tqdm"}
 
 
 def test_shell_finds_no_fault() -> None:
