@@ -13,7 +13,8 @@ from typing import Any, Sequence
 import numpy as np
 from graph_oddities import ODDITIES
 
-from compiler.graph import Graph, Operator, Tensor, constant, schema
+from compiler.graph import Graph, Operator, Tensor, constant
+from compiler.schema import schema
 
 ACTIVATIONS = ("relu", "relu6", "hard_swish", "hard_sigmoid", "swish")
 GATES = ("relu6", "hard_sigmoid", "logistic")

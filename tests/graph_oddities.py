@@ -83,7 +83,7 @@ def without_first_row(network: Any, value: Tensor) -> Tensor:
 
 
 def squeeze(network: Any, value: Tensor) -> Tensor:
-    flat = network.add("SQUEEZE", [value], value.shape[1:], squeezeDims=[1])
+    flat = network.add("SQUEEZE", [value], value.shape[1:], squeezeDims=np.array([1], np.int32))
     return network.add("EXPAND_DIMS", [flat, _integers(1)], value.shape)
 
 

@@ -1,7 +1,7 @@
 """Small streaming video classifiers, written the way that published MoViNet files are, as many as a test wants.
 
 make() builds the file that a Recipe describes, make_float() the same network in float, run() runs either, and recipes()
-draws recipes for hypothesis. Needs ai-edge-litert (for its schema, and as the runtime that calibrates).
+draws recipes for hypothesis. Needs a runtime, which calibrates.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _ranges(graph: Graph, size: int) -> dict[Tensor, tuple[float, float]]:
     every = {f"{number}": tensor for number, tensor in enumerate(computed)}
     limits: dict[Tensor, tuple[float, float]] = {}
     watched = replace(graph, outputs={**graph.outputs, **every})
-    for given, left in steps(save(watched), random_frames(size, STEPS, seed=0), "litert"):
+    for given, left in steps(save(watched), random_frames(size, STEPS, seed=0), "auto"):
         seen = [(graph.inputs[name], value) for name, value in given.items()]
         seen += [(tensor, left[name]) for name, tensor in every.items()]
         for tensor, value in seen:

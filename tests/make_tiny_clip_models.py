@@ -4,8 +4,8 @@ A 3-D network in its smallest form, with weights from a seed, as .tflite and as 
 pixels, a convolution over time and space, ReLU, a residual block with another one, ReLU, the mean over all that is
 left, a dense layer of 5 classes.
 
-Needs ai-edge-litert (for its flatbuffer schema) and flatbuffers; the .onnx files, which are Protocol Buffers messages,
-are put together here byte by byte.
+Needs ai-edge-litert or tflite, for the format's schema; the .onnx files, which are Protocol Buffers messages, are put
+together here byte by byte.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ def tflite_model(
     open_axes: Sequence[int] = (),
 ) -> bytes:
     """Returns the network as a .tflite file whose input is in this layout, stored as this says, else in float32."""
-    from ai_edge_litert import schema_py_generated as schema
-    from make_tiny_models import Graph
+    from make_tiny_models import Graph, schema
 
     graph = Graph()
     shape = (1, LENGTH, SIZE, SIZE, 3) if layout == "nthwc" else (1, 3, LENGTH, SIZE, SIZE)
@@ -90,7 +89,7 @@ def tflite_model(
 def _conv3d(
     graph: Any, value: int, kernel: np.ndarray, bias: np.ndarray, strides: Sequence[int], padding: str, shape: tuple
 ) -> int:
-    from ai_edge_litert import schema_py_generated as schema
+    from make_tiny_models import schema
 
     options = schema.Conv3DOptionsT()
     options.padding = getattr(schema.Padding, padding)

@@ -10,7 +10,7 @@ the same name, logits) in a few kB, with weights set by hand so that a person ca
 
 The answer is read from a running mean over all frames (the head's pool), as in a MoViNet.
 
-Needs ai-edge-litert (for its flatbuffer schema) and flatbuffers.
+Needs ai-edge-litert or tflite, for the format's schema.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from typing import Sequence
 
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from compiler.schema import schema  # noqa: E402
 
 SIZE = 32  # Pixels a side of the image.
 GRID = 4  # Cells a side that it is averaged into.

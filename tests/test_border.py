@@ -8,24 +8,24 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 import pytest
+from conftest import skip_without_schema
+from graph_network import Recipe
+from graphs import make, random_frames, recipes, run
+from hypothesis import given
+from test_compiler import FIXED, HERE, SEEDS, assert_close
+from test_passes import FLOAT, Net, ints, kinds
 
-pytest.importorskip("ai_edge_litert", reason="the compiler needs ai-edge-litert's schema")
+from compiler.build import compile_model
+from compiler.graph import Graph, load, save
+from compiler.passes.border import give_newest, give_probabilities, take_bytes
+from engine import Engine
+from errors import ModelError
+from runtime import choose_runtime, load_content
+from signature import NEWEST, read_signature
+from user_cache import cache_folder
+from video_classifier import VideoClassifier
 
-from graph_network import Recipe  # noqa: E402
-from graphs import make, random_frames, recipes, run  # noqa: E402
-from hypothesis import given  # noqa: E402
-from test_compiler import FIXED, HERE, SEEDS, assert_close  # noqa: E402
-from test_passes import FLOAT, Net, ints, kinds  # noqa: E402
-
-from compiler.build import compile_model  # noqa: E402
-from compiler.graph import Graph, load, save  # noqa: E402
-from compiler.passes.border import give_newest, give_probabilities, take_bytes  # noqa: E402
-from engine import Engine  # noqa: E402
-from errors import ModelError  # noqa: E402
-from runtime import choose_runtime, load_content  # noqa: E402
-from signature import NEWEST, read_signature  # noqa: E402
-from user_cache import cache_folder  # noqa: E402
-from video_classifier import VideoClassifier  # noqa: E402
+skip_without_schema()
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, skip_without_schema
 
 import compiler.build
 from compiled import pools_of, prepare
@@ -21,7 +21,7 @@ from runtime import choose_runtime
 from user_cache import cache_folder
 from video_classifier import VideoClassifier
 
-pytest.importorskip("ai_edge_litert", reason="the compiler needs ai-edge-litert's schema")
+skip_without_schema()
 
 
 @pytest.fixture

@@ -7,25 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import skip_without_schema
+from graph_network import Layer, Recipe
+from graph_oddities import ODDITIES
+from graphs import STORAGES, make, make_float, random_frames, recipes, run, unused_states
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
-schema = pytest.importorskip(
-    "ai_edge_litert.schema_py_generated", reason="compiling needs the schema in ai-edge-litert"
-)
+from compiler import compile_graph
+from compiler.graph import load, save
+from compiler.pools import add_horizons
+from compiler.schema import schema
+from errors import NotUnderstood, PackageError
+from runtime import RUNTIMES, choose_runtime
+from sources.play import Play
+from video_classifier import VideoClassifier
 
-import flatbuffers  # noqa: E402
-from graph_network import Layer, Recipe  # noqa: E402
-from graph_oddities import ODDITIES  # noqa: E402
-from graphs import STORAGES, make, make_float, random_frames, recipes, run, unused_states  # noqa: E402
-from hypothesis import Phase, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from compiler import compile_graph  # noqa: E402
-from compiler.graph import load, save  # noqa: E402
-from compiler.pools import add_horizons  # noqa: E402
-from errors import NotUnderstood, PackageError  # noqa: E402
-from runtime import RUNTIMES, choose_runtime  # noqa: E402
-from sources.play import Play  # noqa: E402
-from video_classifier import VideoClassifier  # noqa: E402
+skip_without_schema()
 
 FRAMES = 8
 SEEDS = st.integers(0, 999)
@@ -83,7 +81,7 @@ def test_generated_models_are_streaming_classifiers(
 def test_generated_logits_depend_on_the_past(recipe: Recipe, seed: int) -> None:
     content = make(recipe, seed)
     frames = random_frames(recipe.size, 2, seed)
-    after_another, fresh = run(content, frames, "litert")[1], run(content, frames[1:], "litert")[0]
+    after_another, fresh = run(content, frames, "auto")[1], run(content, frames[1:], "auto")[0]
     assert np.abs(after_another - fresh).max() > 1e-3 * np.abs(fresh).max()
 
 
@@ -92,7 +90,7 @@ def test_generated_logits_depend_on_the_past(recipe: Recipe, seed: int) -> None:
 def test_generated_float_twin_is_the_same_network(recipe: Recipe, seed: int) -> None:
     """What compiled graphs are held against must itself be what the stored file says, up to rounding."""
     frames = random_frames(recipe.size, FRAMES, seed)
-    stored, twin = run(make(recipe, seed), frames, "litert"), run(make_float(recipe, seed), frames, "litert")
+    stored, twin = run(make(recipe, seed), frames, "auto"), run(make_float(recipe, seed), frames, "auto")
     assert_close(stored, twin, share={"float16": 1e-5, "dynamic": 0.1, "int8": 0.6}[recipe.storage])
 
 
@@ -104,7 +102,7 @@ def test_compiled_graph_is_the_same_function(storage: str) -> None:
     @given(recipes([storage]), SEEDS)
     def check(recipe: Recipe, seed: int) -> None:
         frames = some_frames(recipe.size, seed)
-        expected = run(make_float(recipe, seed), frames, "litert")
+        expected = run(make_float(recipe, seed), frames, "auto")
         for name in HERE:
             assert_close(run(compiled(make(recipe, seed)), frames, name), expected)
 
@@ -137,7 +135,7 @@ def test_compiled_file_is_no_larger(recipe: Recipe, seed: int) -> None:
 def test_compiled_file_can_be_compiled_again(recipe: Recipe, seed: int) -> None:
     once = compiled(make(recipe, seed))
     frames = some_frames(recipe.size, seed)
-    assert_close(run(compiled(once), frames, "litert"), run(once, frames, "litert"))
+    assert_close(run(compiled(once), frames, "auto"), run(once, frames, "auto"))
 
 
 @FIXED
@@ -154,7 +152,7 @@ def test_saving_what_was_loaded_changes_nothing(recipe: Recipe, seed: int) -> No
 def test_odd_operations_are_compiled_right_or_refused(odd: str, activation: str, storage: str) -> None:
     recipe = Recipe(TWO_LAYERS, size=20, odd=odd, activation=activation, storage=storage)
     frames = some_frames(recipe.size, 4)
-    expected = run(make_float(recipe, 3), frames, "litert")
+    expected = run(make_float(recipe, 3), frames, "auto")
     try:
         result = compiled(make(recipe, 3))
     except NotUnderstood:
@@ -173,7 +171,7 @@ def test_other_networks_are_compiled_right_or_refused(model: str, meant: str) ->
     except NotUnderstood:
         return
     for name in HERE:
-        assert_close(run(result, frames, name), run((data / f"{meant}.tflite").read_bytes(), frames, "litert"))
+        assert_close(run(result, frames, name), run((data / f"{meant}.tflite").read_bytes(), frames, "auto"))
 
 
 @pytest.mark.parametrize("horizons", [False, True])
@@ -206,12 +204,14 @@ def test_constants_may_stand_behind_the_flatbuffer() -> None:
     moved = _with_constants_behind(content)
     frames = random_frames(Recipe(TWO_LAYERS).size, FRAMES, 2)
 
-    expected = run(content, frames, "litert")
-    assert_close(run(moved, frames, "litert"), expected, share=1e-6)  # the file that the test made is right
-    assert_close(run(compiled(moved), frames, "litert"), expected)
+    expected = run(content, frames, "auto")
+    assert_close(run(moved, frames, "auto"), expected, share=1e-6)  # the file that the test made is right
+    assert_close(run(compiled(moved), frames, "auto"), expected)
 
 
 def _with_constants_behind(content: bytes) -> bytes:
+    import flatbuffers
+
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     moved = [buffer for buffer in model.buffers if buffer.data is not None and len(buffer.data) > 16]
     blobs = [bytes(buffer.data) for buffer in moved]

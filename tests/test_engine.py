@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import skip_without_schema
 
 from engine import Engine
 from runtime import choose_runtime, load_interpreter
@@ -120,7 +121,7 @@ def test_views_outlive_the_engine(tiny_model: Path, runtime: str) -> None:
 
 def test_graph_whose_sizes_are_found_while_it_runs(tmp_path: Path, runtime: str) -> None:
     """Its tensors have no memory before the first run and may move: views must be made anew."""
-    pytest.importorskip("ai_edge_litert.schema_py_generated", reason="building models needs litert's schema")
+    skip_without_schema()
     model = tmp_path / "dynamic.tflite"
     model.write_bytes(_dynamic_model())
     engine = engine_of(model, runtime)
@@ -149,6 +150,6 @@ def _dynamic_model() -> bytes:
 
 
 def _options(name: str) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
+    from compiler.schema import schema
 
     return getattr(schema, f"{name}OptionsT")()

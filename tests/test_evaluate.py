@@ -17,7 +17,7 @@ from typing import Any, Iterable, Sequence
 import cv2
 import numpy as np
 import pytest
-from conftest import DATA, ROOT
+from conftest import DATA, ROOT, skip_without_schema
 from terminal import written_on_a_terminal
 
 import evaluate
@@ -207,7 +207,7 @@ def test_limit_and_no_stream(colours, tiny_labels, tmp_path):
 def test_the_memory_decides_how_soon_a_switch_is_seen(tiny_labels, tmp_path):
     """40 frames of one colour, then 40 of another: a mean over all of them changes sides after 40 more at the soonest,
     one over about 5 frames after 4: .8 to the 4th is below a half."""
-    pytest.importorskip("ai_edge_litert", reason="bounding the memory of a plain file needs its graph's schema")
+    skip_without_schema()
     write_images(tmp_path / "data" / "red" / "images", ["red"] * 40)
     write_images(tmp_path / "data" / "blue" / "images", ["blue"] * 40)
     arguments = "--model", TINY, "--labels", tiny_labels, "--data", tmp_path / "data"
@@ -246,7 +246,7 @@ def test_what_can_be_taught_with_can_be_measured_with(tiny_labels, tmp_path, cap
 
 
 def test_the_heading_tells_what_really_ran(colours, tiny_labels, tmp_path, capsys):
-    pytest.importorskip("ai_edge_litert", reason="compiling needs its schema")
+    skip_without_schema()
 
     def heading(*arguments: object) -> str:
         few = "--labels", tiny_labels, "--data", colours, "--limit", 1, "--no-stream"
@@ -447,7 +447,7 @@ def test_ctrl_c_ends_it_at_once(tiny_labels, tmp_path):
 
 def test_a_folder_unknown_is_measured_on_models_that_can_say_it(colours: Path, tmp_path: Path) -> None:
     """A rule of 1 calls all but the background unknown, as the program would show it."""
-    pytest.importorskip("ai_edge_litert.schema_py_generated", reason="writing a model needs the schema")
+    skip_without_schema()
     from teaching.network import Backbone, write_model
 
     data, labels = tmp_path / "data", (DATA / "tiny.txt").read_text().split()

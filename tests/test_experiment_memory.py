@@ -7,10 +7,11 @@ import sys
 
 import cv2
 import pytest
-from conftest import ROOT
+from conftest import ROOT, skip_without_schema
+
+skip_without_schema()
 
 pytest.importorskip("matplotlib", reason="the experiment draws a plot")
-pytest.importorskip("ai_edge_litert", reason="finding the pools needs ai-edge-litert's schema")
 
 
 def test_the_published_pool_fades_and_bounded_ones_switch(tmp_path):

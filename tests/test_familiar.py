@@ -8,25 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DATA, ROOT, SHARED
+from conftest import DATA, ROOT, SHARED, skip_without_schema
+from graph_network import Layer, Recipe
+from graphs import make, random_frames
 
-pytest.importorskip("ai_edge_litert.schema_py_generated", reason="teaching needs the schema in ai-edge-litert")
+from compiler.build import compile_model
+from compiler.graph import Tensor, load, save
+from compiler.pools import add_horizons, find_pools
+from compiler.unknown import drop_unknown
+from errors import NotUnderstood
+from runtime import choose_runtime
+from sources.play import Play
+from teaching.familiar import ACCEPTED, EPSILON, Familiar, choose_least, choose_prototypes, choose_slope
+from teaching.network import Backbone, write_model
+from teaching.regression import row_weights
+from utils import read_labels
+from video_classifier import VideoClassifier
 
-from graph_network import Layer, Recipe  # noqa: E402
-from graphs import make, random_frames  # noqa: E402
-
-from compiler.build import compile_model  # noqa: E402
-from compiler.graph import Tensor, load, save  # noqa: E402
-from compiler.pools import add_horizons, find_pools  # noqa: E402
-from compiler.unknown import drop_unknown  # noqa: E402
-from errors import NotUnderstood  # noqa: E402
-from runtime import choose_runtime  # noqa: E402
-from sources.play import Play  # noqa: E402
-from teaching.familiar import ACCEPTED, EPSILON, Familiar, choose_least, choose_prototypes, choose_slope  # noqa: E402
-from teaching.network import Backbone, write_model  # noqa: E402
-from teaching.regression import row_weights  # noqa: E402
-from utils import read_labels  # noqa: E402
-from video_classifier import VideoClassifier  # noqa: E402
+skip_without_schema()
 
 BASES = [
     ROOT / "models" / "movinet_a0_demo.tflite",

@@ -9,7 +9,7 @@ from typing import Any, Iterator, Sequence
 import numpy as np
 import pytest
 
-pytest.importorskip("ai_edge_litert.schema_py_generated", reason="compiling needs the schema in ai-edge-litert")
+pytest.importorskip("ai_edge_litert", reason="the integers that all is held to are those of ai-edge-litert")
 
 from graph_network import Layer, Recipe  # noqa: E402
 from graphs import make, make_float, random_frames, recipes, run, unused_states  # noqa: E402
@@ -26,13 +26,13 @@ from compiler.graph import (  # noqa: E402
     constant,
     load,
     save,
-    schema,
 )
 from compiler.passes.dequantize import dequantize  # noqa: E402
 from compiler.passes.quantize import quantize  # noqa: E402
 from compiler.passes.reductions import sums_to_means  # noqa: E402
 from compiler.pools import add_horizons, find_pools  # noqa: E402
 from compiler.precision import agree, choose_precision  # noqa: E402
+from compiler.schema import schema  # noqa: E402
 from compiler.storage import store_small  # noqa: E402
 from engine import Engine  # noqa: E402
 from errors import NotUnderstood  # noqa: E402

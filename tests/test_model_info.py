@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from make_tiny_clip_models import BIASES, BLOCK, BLOCK_BIAS, KERNEL, KERNEL_BIAS, LABELS, LENGTH, NAME, SIZE, WEIGHTS
 
 from clip_format import ClipSettings
+from compiler.schema import schema
 from errors import ModelError
 from flatbuffer import Table
 from metadata import read_metadata
@@ -20,7 +20,7 @@ from onnx_header import read_onnx_header
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
-has_schema = importlib.util.find_spec("ai_edge_litert") is not None
+has_schema = schema is not None
 
 
 def rows(text: str) -> dict[str, str]:
@@ -155,7 +155,7 @@ def test_a_file_without_metadata_says_nothing():
     assert Table.root(content).text(3) == "tiny streaming video classifier for tests"  # Model.description
 
 
-@pytest.mark.skipif(not has_schema, reason="teaching needs the schema in ai-edge-litert")
+@pytest.mark.skipif(not has_schema, reason="teaching needs ai-edge-litert, or tflite: pip install tflite")
 def test_the_labels_that_teaching_packs_are_found():
     from compiler.graph import load, save
     from teaching.tflite_metadata import LABELS as INSIDE

@@ -8,22 +8,23 @@ from typing import Callable
 import cv2
 import numpy as np
 import pytest
+from conftest import skip_without_schema
+from graph_network import Layer, Recipe
+from graphs import make, make_float, random_frames, recipes, run
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
-pytest.importorskip("ai_edge_litert.schema_py_generated", reason="compiling needs the schema in ai-edge-litert")
-
-from graph_network import Layer, Recipe  # noqa: E402
-from graphs import make, make_float, random_frames, recipes, run  # noqa: E402
-from hypothesis import Phase, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from compiler import compile_graph  # noqa: E402
-from compiler.graph import Graph, Operator, Tensor, constant, load, save, schema  # noqa: E402
-from compiler.pools import add_horizons, find_pools  # noqa: E402
+from compiler import compile_graph
+from compiler.graph import Graph, Operator, Tensor, constant, load, save
+from compiler.pools import add_horizons, find_pools
+from compiler.schema import schema
 from errors import NotUnderstood
-from memory import Memory, Pool  # noqa: E402
-from runtime import choose_runtime  # noqa: E402
-from utils import fit_frame  # noqa: E402
-from video_classifier import softmax  # noqa: E402
+from memory import Memory, Pool
+from runtime import choose_runtime
+from utils import fit_frame
+from video_classifier import softmax
+
+skip_without_schema()
 
 SQUEEZING = Recipe(layers=(Layer(squeeze=True), Layer(), Layer(squeeze=True)), activation="hard_swish")
 FIXED = settings(deadline=None, derandomize=True, database=None, max_examples=15, phases=[Phase.generate])
@@ -145,7 +146,7 @@ def test_without_forgetting_the_logits_stay_what_they_were(recipe: Recipe, seed:
     except NotUnderstood:
         return  # test_compiler.py sees to it that these are few.
     frames = random_frames(recipe.size, 6, seed)
-    before, after = (run(content, frames, "litert") for content in (compiled, with_horizons(compiled, compiled=False)))
+    before, after = (run(content, frames, "auto") for content in (compiled, with_horizons(compiled, compiled=False)))
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import skip_without_schema
 
 from errors import ModelError, PackageError, UserError
 from runtime import Runtime, choose_runtime, load_interpreter
@@ -139,8 +140,8 @@ def test_flipped_bytes_load_or_are_refused(tmp_path: Path, tiny_model: Path, run
 
 def test_reason_of_the_runtime_is_passed_on(tmp_path: Path, tiny_model: Path) -> None:
     """An operator that the runtime doesn't know is named, not just called damage."""
-    schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="builds a model with litert's schema")
-    from make_tiny_models import Graph
+    skip_without_schema()
+    from make_tiny_models import Graph, schema
 
     graph = Graph()
     values = graph.take("image", (1, 1), {})

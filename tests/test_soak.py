@@ -54,7 +54,7 @@ def test_the_program_keeps_its_size_and_its_labels(runs):
     # Each scene is at its end what it looks like; "moving" is a square that jumps.
     settled = [step for step in record.steps if step.timestamp % SCENE_TIME > SCENE_TIME - 0.5]
     if not record.forgetful:
-        pytest.skip("without ai-edge-litert the model's memory isn't bounded, and its labels drift")
+        pytest.skip("without a package that reads the graph the memory isn't bounded, and its labels drift")
     fine = [step for step in settled if not any(f.start - 1 <= step.timestamp <= f.back + 3 for f in record.faults)]
     assert len(fine) > 20
     right = [max(s.probabilities, key=s.probabilities.get) == SCENES[scene_at(s.timestamp) % 4] for s in fine]

@@ -11,17 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import DATA, ROOT
+from conftest import DATA, ROOT, skip_without_schema
 
 import evaluate
+from compiler.graph import load, save
 from errors import ModelError
 from options import parse_options
+from teaching.description import METADATA, write_description
 from teaching.taught import follow_teaching
 
-pytest.importorskip("ai_edge_litert", reason="teaching edits graphs, which needs ai-edge-litert")
-
-from compiler.graph import load, save  # noqa: E402
-from teaching.description import METADATA, write_description  # noqa: E402
+skip_without_schema()
 
 LINE = "run with --memory off --fit stretch, as it was taught"
 

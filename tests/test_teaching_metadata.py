@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import skip_without_schema
 
-pytest.importorskip("ai_edge_litert.schema_py_generated", reason="teaching needs the schema in ai-edge-litert")
+from runtime import choose_runtime
+from teaching.network import write_model
 
-from runtime import choose_runtime  # noqa: E402
-from teaching.network import write_model  # noqa: E402
+skip_without_schema()
 
 NAMES = ["waving", "sitting / Füße", "nobody"]
 

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("ai_edge_litert", reason="teaching edits graphs, which needs ai-edge-litert (Python 3.10 or later)")
 pytest.importorskip("sklearn", reason="needs scikit-learn (requirements-teach.txt)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (requirements-teach.txt)")
 
@@ -25,10 +24,12 @@ from model_info import describe
 from sources.sampler import Sampler
 from teaching.clips import read_clip
 from teaching.description import read_teaching
-from tests.conftest import ROOT
+from tests.conftest import ROOT, skip_without_schema
 from tests.teaching_clips import BACKGROUND, write_clips
 from utils import read_labels
 from video_classifier import VideoClassifier
+
+skip_without_schema()
 
 LEARNT, ALL = 5, 8
 BASE = "models/movinet_a0_demo.tflite"

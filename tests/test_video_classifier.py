@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 import cv2
 import numpy as np
 import pytest
+from conftest import skip_without_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -444,7 +445,7 @@ def test_model_with_two_signatures() -> None:
 
 @pytest.fixture
 def tiny() -> Any:
-    pytest.importorskip("ai_edge_litert.schema_py_generated", reason="building models needs litert's schema")
+    skip_without_schema()
     import make_tiny_models
 
     return make_tiny_models

@@ -83,7 +83,7 @@ class Record:
         measured: (begin, end) on the monotonic clock: after ten minutes or half of the run, before the last acts.
         first_round: When the camera's undisturbed first round begins; nan if it didn't come to that.
         last_round: Likewise the last.
-        forgetful: Whether the model's memory is bounded. Otherwise, without ai-edge-litert, its labels must drift.
+        forgetful: Whether the model's memory is bounded. Otherwise, its graph being unknown, its labels must drift.
         errors: What must not happen at all, such as an early end.
     """
 
