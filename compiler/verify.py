@@ -75,4 +75,4 @@ def _frames(height: int, width: int) -> Iterator[np.ndarray]:
 
 
 def _noise(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    return random.integers(0, 256, (height, width, 3), np.uint8).astype(np.float32) / np.float32(255)
+    return np.rint(random.random((height, width, 3), np.float32) * 255) / np.float32(255)
