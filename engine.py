@@ -8,22 +8,24 @@ Measured and not used: ai-edge-litert's CompiledModel, with two sets of tensor b
 the states, but a whole step took as long (x86-64), it takes 6 MB more, and as it loads it searches for GPU and NPU
 drivers. So one way serves all runtimes.
 
-What a step costs beside the bare run (official A0 compiled to float, x86-64, caches as the run leaves them): 1.13 ms
-are the run, 0.15 shrinking a 640x480 frame (0.05 if frame and code were in the cache), 0.07 carrying 2.7 MB of states,
-0.05 the softmax, 0.03 the image from bytes to floats, 0.05 the rest. Most of it waits for memory, so these gained too
-little; change of the whole step on ai-edge-litert in float, tflite-runtime in float, ai-edge-litert in int8:
+What a step costs beside the bare run (official A0 compiled to float, ai-edge-litert, x86-64, caches as the run leaves
+them): 1.03 ms are the run; 0.07 shrinking a 640x480 frame that was just written (0.15 if it was written longer ago, 0.05
+if the code were in the cache, too), 0.07 carrying 2.7 MB of states, 0.03 that the run is slower after other work, 0.05
+the rest. Most of it waits for memory. What crosses the graph's border is made small for that, see
+compiler/passes/border.py: 8 to 10 % less for a whole step, on both runtimes and in both precisions.
 
-    stream buffers leave the graph by their newest frame only and are moved up here     -2 %, -2 %, -2 %
-    the image enters as uint8 and is made float in the graph                            -2 %, +1 %, -3 %
+Measured and not used, change of the whole step on ai-edge-litert in float, tflite-runtime in float, ai-edge-litert in
+int8:
+
     the frame halved (INTER_AREA), then shrunk, which gives other pixels                -2 %, -2 %, -1 %
     the frame read through once beforehand, in order, so that it is in the cache         0 %, +1 %, +1 %
-    softmax and the best classes in fewer calls of numpy                                -1 %, -1 %, -1 %
+    fewer calls of numpy for the best classes; frames that are RGB already              -1 %, -1 %,  0 %
     memory in huge pages (glibc.malloc.hugetlb=1)                                       +1 %,  0 %,  0 %
+    two convolutions, of the buffer and of the new frame, not of their concatenation    +2 %, -2 %
 
 Bilinear shrinking by cv2.remap or warpAffine, or with INTER_LINEAR_EXACT, is no faster, nor with another number of
-OpenCV's threads. A graph that writes a new state into the state's own input, so that nothing need be carried, isn't
-taken by XNNPACK: 3.8 ms instead of 1.0 on ai-edge-litert, and tflite-runtime crashes. Two convolutions, of the buffer
-and of the new frame, in place of their concatenation took as long.
+OpenCV's threads; nor is ctypes.memmove for carrying. A graph that writes a new state into the state's own input, so that
+nothing need be carried, isn't taken by XNNPACK: 3.8 ms instead of 1.0 on ai-edge-litert, and tflite-runtime crashes.
 """
 
 from __future__ import annotations
