@@ -68,20 +68,27 @@ SYSTEMS = (System("bookworm", BOOKWORM_PI, "Pi 4", "cortex-a72"), System("trixie
 def make_qemu(folder: Path) -> Path:
     """Returns the emulator. Bookworm's own, 7.2, runs the models wrongly; Trixie's is linked statically."""
     root = folder / "qemu"
-    _extract(root, "trixie", "qemu-user")
+    extract(root, "trixie", "qemu-user")
     return root / "usr" / "bin" / "qemu-aarch64"
 
 
-def make_python(system: System, qemu: Path, folder: Path) -> Path:
-    """Returns a command that is the system's Python with the packages of requirements.txt, emulated."""
-    root, packages, command = (folder / system.suite / name for name in ("root", "packages", "python"))
-    _extract(root, system.suite, "python3", "libgl1", "libglib2.0-0", "--arch=arm64")
+def install(system: System, folder: Path) -> tuple[Path, Path]:
+    """Returns two folders: the system with its Python, and the packages of requirements.txt for it."""
+    root, packages = folder / system.suite / "root", folder / system.suite / "packages"
+    extract(root, system.suite, "python3", "libgl1", "libglib2.0-0", "--arch=arm64")
     if not (root / "lib").exists():  # a link that Trixie's base-files makes as it is configured, which needs an ARM
         (root / "lib").symlink_to("usr/lib")
     shutil.rmtree(packages, ignore_errors=True)  # what pip chooses is part of what is checked
     pip = ["install", "--quiet", "--no-compile", "--target", str(packages), *system.target.pip_options]
     environment = json.dumps(system.target.environment)
-    _run(sys.executable, "-c", PIP_FOR_TARGET, environment, *pip, "--requirement", str(REQUIREMENTS))
+    run(sys.executable, "-c", PIP_FOR_TARGET, environment, *pip, "--requirement", str(REQUIREMENTS))
+    return root, packages
+
+
+def make_python(system: System, qemu: Path, folder: Path) -> Path:
+    """Returns a command that is the system's Python with the packages of requirements.txt, emulated."""
+    root, packages = install(system, folder)
+    command = root.with_name("python")
     # Without chroot: QEMU looks into its prefix for every file first, and takes /proc and /sys from here. Python calls
     # itself by the name that -0 gives, so that it starts child processes emulated as well.
     command.write_text(
@@ -94,7 +101,7 @@ exec '{qemu}' -0 "$0" '{root}/usr/bin/python{system.target.python}' "$@"
     return command
 
 
-def _extract(root: Path, suite: str, *packages: str) -> None:
+def extract(root: Path, suite: str, *packages: str) -> None:
     """Unpacks Debian packages, and all that they need, without running anything of them."""
     if root.exists():
         return
@@ -103,11 +110,11 @@ def _extract(root: Path, suite: str, *packages: str) -> None:
     partial = root.with_name(root.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    _run("mmdebstrap", "--quiet", "--variant=extract", *options, f"--include={names}", suite, str(partial))
+    run("mmdebstrap", "--quiet", "--variant=extract", *options, f"--include={names}", suite, str(partial))
     partial.rename(root)
 
 
-def _run(*command: str, **environment: str) -> None:
+def run(*command: str, **environment: str) -> None:
     # Without the caller's settings for Python, which would be taken for the emulated one's.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     result = subprocess.run(command, env={**kept, **environment}, stdin=subprocess.DEVNULL)
@@ -119,7 +126,7 @@ def ask(python: Path | str, folder: Path, name: str, models: list[Path]) -> dict
     """Returns the logits of each runtime, model and arithmetic under this Python; see answers.py."""
     answers = folder / f"{name}.npz"
     with tempfile.TemporaryDirectory() as cache:  # so that every model is compiled there
-        _run(
+        run(
             str(python),
             str(HERE / "answers.py"),
             str(folder / "frames.npy"),
