@@ -15,7 +15,7 @@ from memory import METADATA, Pool, read_pools
 from metadata import read_metadata
 from runtime import Runtime, load_content
 from tuning import cpu_name
-from user_cache import cache_path, recall_mapped, remember
+from user_cache import cache_path, prune, recall_mapped, remember
 
 _SEAL = 32  # bytes
 
@@ -74,6 +74,7 @@ def prepare(
     except (NotUnderstood, PackageError, ModelError) as reason:  # the last: the runtime refuses what was compiled
         return Prepared(source, f"not compiled, so slower: {reason}")
     file = cache_path(name) if remember(name, _seal(compiled)) else None
+    prune(cache_path(name).parent)  # An update of the program makes what it compiled before useless.
     return Prepared(compiled, f"compiled to {chosen} in {time.monotonic() - start:.1f} s", file)
 
 

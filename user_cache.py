@@ -1,14 +1,18 @@
-"""Small files that the program remembers things in, in the user's cache folder. Losing them costs only time."""
+"""Files that the program remembers things in, in the user's cache folder. Losing them costs only time."""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 import os
+import time
 from pathlib import Path
 
 from errors import OutputError
 from utils import write_whole
+
+KEPT = 90
+"""Days since their last use for which files are kept that others may have made useless."""
 
 
 def cache_folder() -> Path:
@@ -34,6 +38,7 @@ def recall(name: str) -> bytes | None:
 def recall_mapped(name: str) -> mmap.mmap | None:
     """Returns what was remembered under a name, mapped for reading, so that it takes no memory of its own; or None."""
     with contextlib.suppress(OSError, ValueError), open(cache_path(name), "rb") as file:  # the latter: it is empty
+        mark_used(cache_path(name))
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return None
 
@@ -47,3 +52,18 @@ def remember(name: str, content: bytes) -> bool:
     except (OSError, OutputError):
         return False
     return True
+
+
+def mark_used(path: Path) -> None:
+    """Lets prune() see that a file was used today."""
+    with contextlib.suppress(OSError):  # somebody else's, or a read-only disk
+        os.utime(path)
+
+
+def prune(folder: Path, pattern: str = "*") -> None:
+    """Removes a folder's files that were not used for KEPT days."""
+    oldest = time.time() - KEPT * 24 * 3600
+    with contextlib.suppress(OSError):
+        for path in folder.glob(pattern):
+            if path.stat().st_mtime < oldest:
+                path.unlink()

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from errors import OutputError
-from user_cache import cache_folder
+from user_cache import cache_folder, mark_used, prune
 from utils import write_whole
-
-KEPT = 90
-"""Days since their last use for which features are kept."""
 
 _SUFFIX = ".features"
 _DIGEST = 32  # bytes of a SHA-256
@@ -58,8 +52,7 @@ class FeatureCache:
             sealed = path.read_bytes()
         except OSError:
             return None
-        with contextlib.suppress(OSError):  # somebody else's, or a read-only disk
-            os.utime(path)
+        mark_used(path)
         content = sealed[_DIGEST:]
         if hashlib.sha256(content).digest() != sealed[:_DIGEST]:
             return None
@@ -83,12 +76,8 @@ class FeatureCache:
                 raise
 
     def prune(self) -> None:
-        """Removes what nobody has asked for in KEPT days: other flags, another base or another clip make it useless."""
-        oldest = time.time() - KEPT * 24 * 3600
-        with contextlib.suppress(OSError):
-            for path in self._folder.glob(f"*{_SUFFIX}"):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
+        """Removes what nobody has asked for in long: other flags, another base or another clip make it useless."""
+        prune(self._folder, f"*{_SUFFIX}")
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{_SUFFIX}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import time
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -167,6 +169,24 @@ def test_a_damaged_cache_is_mended(
     remembered.write_bytes(damage(remembered.read_bytes()))
     assert notes()[0].startswith("compiled to float")
     assert notes() == []
+
+
+def test_what_nobody_used_for_long_leaves_the_cache(cache: Path, tiny_model: Path, tiny_labels: Path) -> None:
+    """Each model takes megabytes there, and each update of the program makes them anew."""
+
+    def load(precision: str) -> None:
+        VideoClassifier(tiny_model, tiny_labels, precision=precision).close()
+
+    load("float")
+    (used,) = cache.iterdir()
+    unused = cache / "of an earlier version"
+    unused.write_bytes(b"anything")
+    for file in (used, unused):
+        os.utime(file, (time.time() - 100 * 24 * 3600,) * 2)
+    load("float")
+    assert unused.exists()  # Nothing was compiled.
+    load("auto")
+    assert used.exists() and not unused.exists()
 
 
 def test_without_a_cache_it_runs_all_the_same(tiny_model: Path, tiny_labels: Path, tmp_path: Path) -> None:
