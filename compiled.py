@@ -4,35 +4,60 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import mmap
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import Any
 
 from errors import ModelError, NotUnderstood, PackageError
 from memory import METADATA, Pool, read_pools
 from metadata import read_metadata
-from runtime import Runtime, load_content
+from release import release_file
+from runtime import Runtime, load_content, load_proved
 from tuning import cpu_name
 from user_cache import cache_path, prune, recall_mapped, remember
 
-_SEAL = 32  # bytes
+_SEAL = 32  # bytes of a SHA-256, behind the content of a file in the cache, where the runtimes don't look
+_MOST_BYTES = 150_000_000  # of the cache: a dozen forms of models, of which a machine uses one or two
+# Whose change makes what was compiled before void.
+_ROOT = Path(__file__).parent
+_SOURCES = ("compiler/**/*.py", "memory.py", "model_metadata.py", "pixel_range.py", "signature.py")
 
 
-class Prepared(NamedTuple):
-    """What to run.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model that can be loaded.
 
     Attributes:
-        content: A .tflite file: the compiled one, or the source where that can't be. What is for the engine comes from
-            the cache mapped, with its checksum behind it, where the runtimes don't look.
+        model: The source's name, for messages.
+        runtime: What runs it.
+        content: A .tflite file: the compiled form, or the source where that can't be; mapped where it is in the cache.
+        compiled: Which of them.
         note: One line for the user; None if there is nothing new to say.
         file: Where the compiled one stands, proved to run on this machine; None where it can't be kept.
     """
 
-    content: Union[bytes, mmap.mmap]
-    note: str | None
+    model: str | os.PathLike[str]
+    runtime: Runtime
+    content: bytes | memoryview
+    compiled: bool = False
+    note: str | None = None
     file: Path | None = None
+
+    def load(self, threads: int) -> Any:
+        """Returns the runtime's Interpreter, its tensors allocated.
+
+        Raises:
+            ModelError: The runtime refuses it.
+        """
+        if self.file is not None:
+            release_file(self.file)  # What was read of it to prove that it is whole.
+            try:
+                return load_proved(self.model, self.file, self.runtime, threads)
+            except ModelError:  # Gone since, or in a folder that the runtime can't name.
+                pass
+        return load_content(self.model, bytes(self.content), self.runtime, threads)
 
 
 def prepare(
@@ -61,9 +86,9 @@ def prepare(
         ModelError: The source itself can't be run.
     """
     name = _cache_name(source, runtime, precision, horizons, for_engine)
-    remembered = recall_mapped(name)
-    if remembered is not None and _is_whole(remembered):
-        return Prepared(remembered if for_engine else remembered[:-_SEAL], None, cache_path(name))
+    remembered = _recall(name)
+    if remembered is not None:
+        return Prepared(model, runtime, remembered, True, None, cache_path(name))
     start = time.monotonic()
     load_content(model, source, runtime, threads=1)  # a damaged file must not get to the compiler
     # The compiler takes 10 MB of memory, which the program does without from the second run on.
@@ -72,13 +97,17 @@ def prepare(
     try:
         chosen, compiled = compile_best(source, runtime, precision, horizons, for_engine)
     except (NotUnderstood, PackageError, ModelError) as reason:  # the last: the runtime refuses what was compiled
-        return Prepared(source, f"not compiled, so slower: {reason}")
-    file = cache_path(name) if remember(name, _seal(compiled)) else None
-    prune(cache_path(name).parent)  # An update of the program makes what it compiled before useless.
-    return Prepared(compiled, f"compiled to {chosen} in {time.monotonic() - start:.1f} s", file)
+        return Prepared(model, runtime, source, False, f"not compiled, so slower: {reason}")
+    note = f"compiled to {chosen} in {time.monotonic() - start:.1f} s"
+    remember(name, compiled + hashlib.sha256(compiled).digest())
+    prune(cache_path(name).parent, most_bytes=_MOST_BYTES)  # An update of the program leaves useless ones behind.
+    remembered = _recall(name)
+    if remembered is None:
+        return Prepared(model, runtime, compiled, True, note)
+    return Prepared(model, runtime, remembered, True, note, cache_path(name))
 
 
-def pools_of(content: bytes | mmap.mmap) -> list[Pool]:
+def pools_of(content: bytes | memoryview) -> list[Pool]:
     """Returns the cumulative pools of a sound .tflite file: as its metadata lists them, else as its graph shows them.
 
     Raises:
@@ -88,10 +117,11 @@ def pools_of(content: bytes | mmap.mmap) -> list[Pool]:
     listed = read_metadata(content).get(METADATA)
     if listed is not None:
         return read_pools(listed)
-    from compiler.graph import load
+    from compiler.graph import load, refuse_odd_graphs
     from compiler.pools import find_pools
 
-    return find_pools(load(content[:]))
+    with refuse_odd_graphs():
+        return find_pools(load(bytes(content)))
 
 
 def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool, for_engine: bool) -> str:
@@ -102,14 +132,14 @@ def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool,
 
 @functools.lru_cache(maxsize=None)
 def _compiler_version() -> bytes:
-    """Any change to the compiler makes what an earlier one left in the cache void."""
-    return b"".join(path.read_bytes() for path in sorted((Path(__file__).parent / "compiler").rglob("*.py")))
+    paths = sorted(path for pattern in _SOURCES for path in _ROOT.glob(pattern))
+    return b"".join(path.read_bytes() for path in paths)
 
 
-def _seal(content: bytes) -> bytes:
-    return content + hashlib.sha256(content).digest()
-
-
-def _is_whole(sealed: mmap.mmap) -> bool:
-    with memoryview(sealed) as view:
-        return hashlib.sha256(view[:-_SEAL]).digest() == view[-_SEAL:]
+def _recall(name: str) -> memoryview | None:
+    """Returns a compiled file from the cache, if it is there and whole."""
+    mapped = recall_mapped(name)
+    if mapped is None:
+        return None
+    content = memoryview(mapped)
+    return content[:-_SEAL] if hashlib.sha256(content[:-_SEAL]).digest() == content[-_SEAL:] else None

@@ -6,7 +6,6 @@ https://flatbuffers.dev/internals/.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from typing import Any, Iterator
 
@@ -19,12 +18,12 @@ class Table:
         place: Where in it the table begins.
     """
 
-    def __init__(self, content: bytes | mmap.mmap, place: int) -> None:
+    def __init__(self, content: bytes | memoryview, place: int) -> None:
         self._content = content
         self._place = place
 
     @classmethod
-    def root(cls, content: bytes | mmap.mmap) -> Table:
+    def root(cls, content: bytes | memoryview) -> Table:
         """Returns the table that holds all others."""
         return cls(content, _number(content, 0))
 
@@ -51,7 +50,7 @@ class Table:
         start, length = self._vector(field)
         if start + length > len(self._content):
             raise IndexError(f"{length} bytes at {start} of {len(self._content)}")
-        return self._content[start : start + length]
+        return bytes(self._content[start : start + length])
 
     def array(self, field: int, form: str) -> list[Any]:
         """Returns a vector of numbers of this form of the struct module."""
@@ -81,5 +80,5 @@ class Table:
             yield place + _number(self._content, place)
 
 
-def _number(content: bytes | mmap.mmap, place: int) -> int:
+def _number(content: bytes | memoryview, place: int) -> int:
     return int(struct.unpack_from("<I", content, place)[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 
 from flatbuffer import Table
@@ -12,7 +11,7 @@ from flatbuffer import Table
 _BUFFERS, _METADATA, _NAME, _BUFFER, _DATA = 4, 6, 0, 1, 0
 
 
-def read_metadata(content: bytes | mmap.mmap) -> dict[str, bytes]:
+def read_metadata(content: bytes | memoryview) -> dict[str, bytes]:
     """Returns the metadata of a .tflite file by name.
 
     Raises:

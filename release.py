@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import mmap
+import os
 from pathlib import Path
 
 
@@ -14,13 +15,13 @@ def release_file(file: Path) -> None:
 
     Does nothing where the system has no /proc.
     """
-    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
-        path = str(file.resolve())
+    with contextlib.suppress(OSError), open("/proc/self/maps", "rb") as maps:
+        path = os.fsencode(file.resolve())
         for line in maps:
             # start-end rights offset device inode path, proc_pid_maps(5)
-            fields = line.rstrip("\n").split(maxsplit=5)
-            if fields[-1] == path and "w" not in fields[1]:
-                start, end = (int(number, 16) for number in fields[0].split("-"))
+            fields = line.rstrip(b"\n").split(maxsplit=5)
+            if fields[-1] == path and b"w" not in fields[1]:
+                start, end = (int(number, 16) for number in fields[0].split(b"-"))
                 ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 

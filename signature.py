@@ -115,7 +115,10 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
     runner = interpreter.get_signature_runner(keys[0])
     inputs, outputs = _tensors(runner.get_input_details()), _tensors(runner.get_output_details())
 
-    leaving = {name[: -len(NEWEST)] if name.endswith(NEWEST) else name: tensor for name, tensor in outputs.items()}
+    leaving = {
+        name[: -len(NEWEST)] if name.endswith(NEWEST) and name not in inputs else name: tensor
+        for name, tensor in outputs.items()
+    }
     states = [(tensor, leaving[name]) for name, tensor in inputs.items() if name in leaving]
     images = [tensor for name, tensor in inputs.items() if name not in leaving]
     given = {name: tensor for name, tensor in leaving.items() if name not in inputs}
@@ -150,7 +153,7 @@ def _complaint(signature: Signature) -> str | None:
     if probabilities is not None and (probabilities.shape, probabilities.dtype) != (logits.shape, np.float32):
         return f"output {probabilities} is not the probabilities of {logits}"
     for given, left in signature.states:
-        newest = left.name.endswith(NEWEST) and left.size < given.size
+        newest = left.name == given.name + NEWEST and left.size < given.size
         if given.shape != left.shape and not newest:
             return f"state {given} leaves with another shape, {list(left.shape)}"
         if given.storage != left.storage and not (given.convertible and left.convertible):

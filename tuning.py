@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 import platform
 import time
@@ -27,7 +26,7 @@ _LEAST_RUNS, _MOST_RUNS = 5, 50
 _RUN_SECONDS = 0.4  # for one number of threads, unless the least runs take longer
 
 
-def choose_threads(content: bytes | mmap.mmap, runtime: Runtime, measure: Callable[[int], float]) -> int:
+def choose_threads(content: bytes | memoryview, runtime: Runtime, measure: Callable[[int], float]) -> int:
     """Returns the number of threads that is fastest for a model here; a tie goes to the smaller number.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import time
@@ -60,10 +61,12 @@ def mark_used(path: Path) -> None:
         os.utime(path)
 
 
-def prune(folder: Path, pattern: str = "*") -> None:
-    """Removes a folder's files that were not used for KEPT days."""
-    oldest = time.time() - KEPT * 24 * 3600
+def prune(folder: Path, pattern: str = "*", most_bytes: float = math.inf) -> None:
+    """Removes a folder's files that were not used for KEPT days, and the longest unused ones that are too much."""
+    oldest, total = time.time() - KEPT * 24 * 3600, 0
     with contextlib.suppress(OSError):
-        for path in folder.glob(pattern):
-            if path.stat().st_mtime < oldest:
+        facts = {path: path.stat() for path in folder.glob(pattern)}
+        for path in sorted(facts, key=lambda path: facts[path].st_mtime, reverse=True):
+            total += facts[path].st_size
+            if facts[path].st_mtime < oldest or total > most_bytes:
                 path.unlink()

@@ -8,7 +8,6 @@ the same however long the stream is.
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from typing import Sequence
@@ -23,7 +22,7 @@ from errors import NotUnderstood, PackageError
 from memory import Memory, Pool
 from pixel_range import range_inside, real_levels
 from release import release_heap
-from runtime import choose_runtime, load_content, load_proved, read_model
+from runtime import choose_runtime, read_model
 from signature import read_signature
 from teaching.answer import read_unknown
 from tuning import choose_threads, time_runs
@@ -99,22 +98,20 @@ class VideoClassifier(Classifier):
         self.runtime = choose_runtime(runtime)
         source = read_model(model)
         levels = real_levels(*range_inside(source))
-        prepared = Prepared(source, None)
+        prepared = Prepared(model, self.runtime, source)
         if precision != "source":
             horizons = memory is not None
             prepared = prepare(model, source, self.runtime, precision, horizons, for_engine=True)
-        self.compiled = prepared.content is not source
+        del source
+        self.compiled = prepared.compiled
         self.notes += [prepared.note] if prepared.note else []
         if isinstance(threads, str):  # "auto"
             threads = choose_threads(
-                prepared.content, self.runtime, measure=lambda number: time_runs(self._load(prepared, number).invoke)
+                prepared.content, self.runtime, measure=lambda number: time_runs(self._run(prepared, number).invoke)
             )
         self.threads = threads or min(4, os.cpu_count() or 1)
         self._pools = [] if memory is None else self._find_pools(prepared.content)
-        if prepared.file is not None:  # What stands in a file needn't be in memory while the kernels make their copy.
-            prepared = prepared._replace(content=b"")
-        del source
-        self.engine: Engine | None = self._load(prepared, self.threads)
+        self.engine: Engine | None = self._run(prepared, self.threads)
         self.unknown = read_unknown(model, self.labels)
         self.memory = None if memory is None else self.bounded_memory(memory)
         signature = self.engine.signature
@@ -179,14 +176,11 @@ class VideoClassifier(Classifier):
             logits = engine.step()
             return self._predict(logits, timestamp, start, probabilities=engine.probabilities())
 
-    def _load(self, prepared: Prepared, threads: int) -> Engine:
-        if prepared.file is not None:
-            interpreter = load_proved(self._model, prepared.file, self.runtime, threads)
-        else:
-            interpreter = load_content(self._model, prepared.content[:], self.runtime, threads)
+    def _run(self, prepared: Prepared, threads: int) -> Engine:
+        interpreter = prepared.load(threads)
         return Engine(interpreter, read_signature(interpreter, self._model))
 
-    def _find_pools(self, content: bytes | mmap.mmap) -> list[Pool] | None:
+    def _find_pools(self, content: bytes | memoryview) -> list[Pool] | None:
         try:
             return pools_of(content)
         except (NotUnderstood, PackageError) as reason:

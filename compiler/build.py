@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler import compile_graph
-from compiler.graph import load, save
+from compiler.graph import load, refuse_odd_graphs, save
 from compiler.passes.border import give_newest, give_probabilities, take_bytes
 from compiler.pools import add_horizons, find_pools
 from compiler.precision import agree, choose_precision
@@ -66,6 +66,7 @@ def compile_verified(
     return compiled
 
 
+@refuse_odd_graphs()
 def compile_model(source: bytes, precision: str, horizons: bool, for_engine: bool = False) -> bytes:
     """Compiles a sound .tflite file, and lists its pools in the result's metadata; the arguments are prepare's.
 

@@ -7,14 +7,15 @@ pass can add, replace and drop without renumbering; save() writes only what the 
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
 import numpy as np
 
 from compiler.schema import schema
-from errors import NotUnderstood, PackageError
+from errors import NotUnderstood, PackageError, UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,18 @@ class Graph:
 def constant(values: np.ndarray, name: str = "constant") -> Tensor:
     """Returns a tensor that holds these values."""
     return Tensor(name, values.shape, values.dtype, values)
+
+
+@contextlib.contextmanager
+def refuse_odd_graphs() -> Iterator[None]:
+    """Lets a graph be refused with NotUnderstood, too, if it is so unlike all others that the compiler stumbles."""
+    try:
+        yield
+    except (NotUnderstood, UserError):
+        raise
+    except Exception as error:  # An operator without its options, a constant of the wrong size: whatever a file holds.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise NotUnderstood(f"the compiler stumbles over it, {reason}") from error
 
 
 def load(content: bytes) -> Graph:

@@ -6,7 +6,7 @@ from typing import Iterator
 
 import numpy as np
 
-from compiler.graph import load, save
+from compiler.graph import load, refuse_odd_graphs, save
 from compiler.passes.dequantize import dequantize
 from engine import Engine
 from runtime import Runtime, load_content
@@ -36,6 +36,7 @@ def difference(source: bytes, compiled: bytes, runtime: Runtime) -> float:
     return float(np.abs(expected - given).max() / max(np.abs(expected).max(), 1e-6))
 
 
+@refuse_odd_graphs()
 def real_form(source: bytes) -> bytes:
     """Returns the float model that a quantized one stands for, otherwise as it was.
 

@@ -141,6 +141,5 @@ def _measure_once(row: Row, steps: int) -> None:
 
 def _compile(model: Path, runtime: Runtime, precision: str) -> str:
     """Compiles a model as the program does at its first use; returns why it can't be, or ""."""
-    source = read_model(model)
-    prepared = prepare(model, source, runtime, precision, for_engine=True)
-    return str(prepared.note) if prepared.content is source else ""
+    prepared = prepare(model, read_model(model), runtime, precision, for_engine=True)
+    return "" if prepared.compiled else str(prepared.note).partition(": ")[2]

@@ -212,8 +212,8 @@ def _compiled(
     read_signature(load_content(model, source, runtime, threads=1), model)
     prepared = prepare(model, source, runtime, precision, horizons)
     try:
-        graph = load(prepared.content)
-        if prepared.content is source:
+        graph = load(bytes(prepared.content))
+        if not prepared.compiled:
             raise NotUnderstood(str(prepared.note).partition(": ")[2])
         unknown = drop_unknown(graph)
         return graph, find_classifier(graph), unknown

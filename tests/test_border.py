@@ -10,13 +10,15 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 import pytest
-from conftest import skip_without_schema
+from conftest import ROOT, skip_without_schema
 from graph_network import Recipe
 from graphs import make, random_frames, recipes, run
 from hypothesis import given
 from test_compiler import FIXED, HERE, SEEDS, assert_close
 from test_passes import FLOAT, Net, ints, kinds
 
+import compiled
+from compiled import Prepared, prepare
 from compiler.build import compile_model
 from compiler.graph import Graph, load, save
 from compiler.passes.border import give_newest, give_probabilities, take_bytes
@@ -24,7 +26,7 @@ from engine import Engine
 from errors import ModelError
 from runtime import choose_runtime, load_content
 from signature import NEWEST, read_signature
-from user_cache import cache_folder
+from user_cache import cache_folder, prune
 from video_classifier import VideoClassifier
 
 skip_without_schema()
@@ -189,6 +191,59 @@ def test_what_nobody_used_for_long_leaves_the_cache(cache: Path, tiny_model: Pat
     assert used.exists() and not unused.exists()
 
 
+def test_the_number_of_threads_is_measured_once(
+    tiny_model: Path, tiny_labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not again at the second start, when the compiled file comes from the cache."""
+    measured = []
+    monkeypatch.setattr("tuning.available_cores", lambda: 2)
+    monkeypatch.setattr("video_classifier.time_runs", lambda _: measured.append(1) or 1.0)
+    for _ in range(3):
+        VideoClassifier(tiny_model, tiny_labels, precision="float", threads="auto").close()
+    assert len(measured) == 2  # with one thread and with two
+
+
+def test_a_cache_that_the_runtime_cannot_name(
+    tiny_model: Path, tiny_labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    monkeypatch.setenv("XDG_CACHE_HOME", folder)
+    for _ in range(2):
+        with VideoClassifier(tiny_model, tiny_labels, precision="float", memory=12) as classifier:
+            assert classifier.compiled and classifier.step(np.zeros((32, 32, 3), np.uint8)).top[0].label == "dark"
+
+
+@pytest.mark.parametrize("file", ["signature.py", "compiler/passes/border.py", "memory.py"])
+def test_what_other_versions_compiled_is_not_used(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(root: Path) -> bytes:
+        monkeypatch.setattr(compiled, "_ROOT", root)
+        compiled._compiler_version.cache_clear()
+        return compiled._compiler_version()
+
+    before = version(ROOT)
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("compiler/**/*.py")):
+        copied = tmp_path / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(path.read_bytes())
+    assert version(tmp_path) == before
+    with open(tmp_path / file, "a") as source:
+        source.write("# another version\n")
+    assert version(tmp_path) != before
+    compiled._compiler_version.cache_clear()
+
+
+def test_the_longest_unused_leave_a_full_cache(tmp_path: Path) -> None:
+    for age, name in enumerate(["new", "old", "older"]):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (time.time() - age * 3600,) * 2)
+    prune(tmp_path, most_bytes=200)
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "old"}
+
+
 def test_without_a_cache_it_runs_all_the_same(tiny_model: Path, tiny_labels: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with VideoClassifier(tiny_model, tiny_labels, precision="float", memory=12) as classifier:
@@ -323,11 +378,52 @@ def named(first: str, second: str | None, classes: int = 3) -> bytes:
     return save(graph)
 
 
-def test_logits_may_be_called_probabilities(runtime: str) -> None:
-    """A file whose only answer has that name is run as ever: what it gives are the logits."""
-    engine = engine_of(named("probabilities", None), runtime)
+@pytest.mark.parametrize("name", ["probabilities", "logits/newest"])
+def test_logits_may_have_any_name(runtime: str, name: str) -> None:
+    """A file whose only answer has one of our own names is run and compiled as ever: what it gives are the logits."""
+    source = named(name, None)
+    prepared = prepare("a test's", source, choose_runtime(runtime), for_engine=True)
+    assert prepared.compiled
+    for content in (source, bytes(prepared.content)):
+        engine = engine_of(content, runtime)
+        engine.image[...] = engine.signature.image.from_real(np.array([0.2, 0.4, 1], np.float32))
+        np.testing.assert_allclose(engine.step(), [0.2, 0.4, 1], rtol=1e-6)
+
+
+def test_a_state_may_be_called_newest(runtime: str) -> None:
+    net = Net()
+    image, state = net.input("image", 1, 1, 1, 1, 3), net.input("state/newest", 1, 3)
+    total = net.add("ADD", [state, net.reshape(image, 1, 3)], (1, 3))
+    graph = net.output(**{"state/newest": total, "logits": net.add("ABS", [total], (1, 3))})
+    engine = engine_of(save(graph), runtime)
     engine.image[...] = [1, 2, 3]
-    assert engine.step().tolist() == [1, 2, 3] and engine.probabilities() is None
+    assert [engine.step().tolist() for _ in range(2)] == [[1, 2, 3], [2, 4, 6]]
+
+
+@pytest.mark.parametrize("kind", ["CONCATENATION", "STRIDED_SLICE", "SUM"])
+def test_an_operator_without_its_options_is_run_as_it_is(kind: str, movinet_se_model: Path) -> None:
+    """The runtime takes zeros for them; the compiler may stumble."""
+    graph = load(movinet_se_model.read_bytes())
+    next(operator for operator in graph.operators if operator.kind == kind).options = None
+    check_one_line(save(graph))
+
+
+def test_what_the_compiler_stumbles_over_is_run_as_it_is(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: Any, **__: Any) -> None:
+        raise IndexError("of a kind\nthat nobody thought of")
+
+    monkeypatch.setattr("compiler.build.compile_graph", stumble)
+    prepared = check_one_line(tiny_model.read_bytes())
+    assert not prepared.compiled and "IndexError" in str(prepared.note)
+
+
+def check_one_line(content: bytes) -> Prepared:
+    """Checks that a file that runs is compiled, or left as it is with one line that says why."""
+    prepared = prepare("odd", content, choose_runtime(), for_engine=True)
+    assert prepared.note is not None and len(prepared.note.splitlines()) == 1
+    if not prepared.compiled:
+        assert prepared.content == content and prepared.note.startswith("not compiled, so slower: ")
+    return prepared
 
 
 @pytest.mark.parametrize(("second", "classes"), [("probabilities", 2), ("features", 3)])

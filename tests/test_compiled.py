@@ -39,13 +39,14 @@ def test_a_model_is_compiled_once_and_then_remembered(cache, tiny_model, monkeyp
 
     assert first.content != source
     assert "compiled to float in" in first.note
-    assert second == (first.content, None, *cache.iterdir())
+    assert (second.content, second.note) == (first.content, None)
+    assert [first.file] == [second.file] == list(cache.iterdir())
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:100] + b"?" + b[101:], lambda b: b""])
 def test_a_damaged_cache_is_mended(cache, tiny_model, damage):
     source = tiny_model.read_bytes()
-    good = prepare(tiny_model, source, choose_runtime(), horizons=False).content
+    good = bytes(prepare(tiny_model, source, choose_runtime(), horizons=False).content)
     (remembered,) = cache.iterdir()
     remembered.write_bytes(damage(remembered.read_bytes()))
 
@@ -70,20 +71,20 @@ def test_a_compiler_that_errs_is_found_out(cache, tiny_model, monkeypatch):
 
     monkeypatch.setattr(compiler.build, "compile_model", compile_wrongly)
     source = tiny_model.read_bytes()
-    content, note, file = prepare(tiny_model, source, choose_runtime(), horizons=False)
+    prepared = prepare(tiny_model, source, choose_runtime(), horizons=False)
 
-    assert content == source and file is None
-    assert "not compiled" in note and "off" in note
+    assert prepared.content == source and not prepared.compiled
+    assert "not compiled" in prepared.note and "off" in prepared.note
     assert not cache.exists()
 
 
 def test_a_file_with_two_graphs_runs_as_it_is(cache, tiny_model):
     source = (tiny_model.parent / "tiny_two_signatures.tflite").read_bytes()
 
-    content, note, _ = prepare("two", source, choose_runtime(), horizons=False)
+    prepared = prepare("two", source, choose_runtime(), horizons=False)
 
-    assert content == source
-    assert "not compiled" in note
+    assert prepared.content == source
+    assert "not compiled" in prepared.note
 
 
 def test_a_damaged_model_does_not_reach_the_compiler(cache, tiny_model, runtime):

@@ -35,7 +35,7 @@ def give_probabilities(graph: Graph) -> None:
     Outside the graph it is five functions of numpy, whose code the run before has driven out of the cache.
     """
     logits = [tensor for name, tensor in graph.outputs.items() if name not in graph.inputs]
-    if len(logits) == 1 and logits[0].dtype == np.float32:
+    if len(logits) == 1 and logits[0].dtype == np.float32 and PROBABILITIES not in graph.outputs:
         options = schema.SoftmaxOptionsT()
         options.beta = 1.0
         graph.outputs[PROBABILITIES] = Tensor(PROBABILITIES, logits[0].shape, logits[0].dtype)
@@ -50,7 +50,7 @@ def give_newest(graph: Graph) -> None:
     producers = graph.producers()
     for name, (entering, leaving) in graph.states().items():
         new = _appended(entering, leaving, producers)
-        if new is not None and new in producers:
+        if new is not None and new in producers and name + NEWEST not in graph.outputs:
             del graph.outputs[name]
             graph.outputs[name + NEWEST] = new
     graph.prune()

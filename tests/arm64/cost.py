@@ -37,14 +37,13 @@ def plan(models: list[Path], runtimes: list[str], folder: Path) -> Iterator[dict
     for model in models:
         classes = read_signature(load_interpreter(model, host, 1), model).logits.shape[1]
         forms = [(PLAIN_LOOP, PLAIN_LOOP, model), (PUBLISHED, PUBLISHED, model)]
-        source = read_model(model)
         for form, precision in PRECISIONS.items():
-            prepared = prepare(model, source, host, precision, for_engine=True)
-            if prepared.content is source:
+            prepared = prepare(model, read_model(model), host, precision, for_engine=True)
+            if not prepared.compiled:
                 print(f"{model.name}, {form}: {prepared.note}")
                 continue
             file = folder / f"{model.stem}_{precision}.tflite"
-            file.write_bytes(prepared.content[:])
+            file.write_bytes(prepared.content)
             forms.append((form, PUBLISHED, file))
         for runtime in runtimes:
             for form, variant, file in forms:
