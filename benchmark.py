@@ -13,7 +13,8 @@
 The table has a block for each model and runtime. Its first row is the usual
 way: the published file, a signature runner called with a dictionary of states,
 and a sort of all classes in Python. The others are this program's
-VideoClassifier on the published file and on the compiled ones. A step is
+VideoClassifier: on the published file, and on the compiled ones as the program
+runs them, with a memory of 12 frames and so two horizons. A step is
 everything from a 640x480 frame, just written as by a camera, to labels; invoke
 is the model's arithmetic alone. Each row runs in a process of its own, all rows
 in turns, so that noise falls on all alike. Memory is what the process has while
@@ -43,7 +44,7 @@ from typing import Any, Iterator, Sequence
 
 import models
 from errors import UserError
-from measuring import report, speed
+from measuring import MEMORY, report, speed
 from plotting import import_figure
 from runtime import RUNTIMES, choose_runtime
 from signals import Signals
@@ -156,7 +157,7 @@ def _open_classifier(path: Path, runtime: str, threads: int | str) -> Any:
         models.find_labels(path, None),
         runtime=runtime,
         threads=threads,
-        memory=12,
+        memory=MEMORY,
         precision="auto",
         channel_order="bgr",
     )

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from measuring import PLAIN_LOOP, PRECISIONS
+from measuring import MEMORY, PLAIN_LOOP, PRECISIONS
 
 _BLOCK = 10  # Steps, then as many bare runs, in turns: what disturbs the machine for longer disturbs both.
 
@@ -67,6 +67,7 @@ def _load(spec: dict[str, Any]) -> Any:
         runtime=spec["runtime"],
         threads=spec["threads"],
         precision=PRECISIONS.get(spec["variant"], "source"),
+        memory=MEMORY if spec["variant"] in PRECISIONS else None,
         channel_order="bgr",
     )
 

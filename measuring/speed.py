@@ -141,5 +141,5 @@ def _measure_once(row: Row, steps: int) -> None:
 
 def _compile(model: Path, runtime: Runtime, precision: str) -> str:
     """Compiles a model as the program does at its first use; returns why it can't be, or ""."""
-    prepared = prepare(model, read_model(model), runtime, precision, for_engine=True)
+    prepared = prepare(model, read_model(model), runtime, precision, horizons=True, for_engine=True)
     return "" if prepared.compiled else str(prepared.note).partition(": ")[2]
