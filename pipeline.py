@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 from classifier import Classifier
 from pace import Pace
@@ -38,6 +38,13 @@ class Update:
 
     frame: Frame | None
     predictions: list[Prediction]
+
+
+class _Made(NamedTuple):
+    """A prediction on its way to the main thread, and which classifier made it: another one may be in force by then."""
+
+    by: Classifier
+    prediction: Prediction
 
 
 class Pipeline:
@@ -69,6 +76,7 @@ class Pipeline:
         self.stuck = False
         self._source = source
         self._classifier = classifier
+        self._newest = classifier  # for the main thread: the inference thread may not have come to it yet
         self.pace = pace
         self.forget_after = forget_after
         self._replacements: queue.SimpleQueue[Classifier] = queue.SimpleQueue()
@@ -151,7 +159,12 @@ class Pipeline:
         self._reset_wanted.set()
 
     def replace(self, classifier: Classifier) -> None:
-        """Lets another classifier go on from the next step on; the old one is closed."""
+        """Lets another classifier go on from the next step on; the old one is closed.
+
+        From now on next() gives no prediction that isn't in terms of its labels: one that the old one is making, or
+        that waits to be taken, is left out if theirs differ.
+        """
+        self._newest = classifier
         self._replacements.put(classifier)
 
     def _capture(self) -> None:
@@ -191,7 +204,7 @@ class Pipeline:
             if self._max_frames is not None and frame.index + 1 >= self._max_frames:
                 return
 
-    def _step_if_due(self, frame: Frame) -> list[Prediction]:
+    def _step_if_due(self, frame: Frame) -> list[_Made]:
         """Returns the frame's prediction, in a list that is empty if the model skips the frame."""
         pace = self.pace
         if not pace.due(frame):
@@ -208,7 +221,12 @@ class Pipeline:
             prediction = self._classifier.step(image, frame.timestamp)  # None within a window of a clip model
         self._sample_meter.tick(frame.timestamp)
         self.sample_fps = self._sample_meter.rate(frame.timestamp)
-        return [] if prediction is None else [prediction]
+        return [] if prediction is None else [_Made(self._classifier, prediction)]
+
+    def _current(self, made: Iterable[_Made]) -> list[Prediction]:
+        """Returns the predictions, without those of a model that was replaced by one with other labels."""
+        newest = self._newest
+        return [each.prediction for each in made if each.by is newest or each.by.labels == newest.labels]
 
     def _count_turn(self, frame: Frame | None) -> None:
         """Counts a turn of the inference thread, in which it was given a frame or none came in time."""
@@ -234,7 +252,7 @@ class LivePipeline(Pipeline):
     def __init__(self, *args: Any, worker: InferenceWorker | None = None) -> None:
         super().__init__(*args)
         self._captured: LatestFrame = LatestFrame()
-        self._results: BoundedQueue[Prediction] = BoundedQueue(_KEPT_PREDICTIONS)
+        self._results: BoundedQueue[_Made] = BoundedQueue(_KEPT_PREDICTIONS)
         self._shown = -1
         self._seen = -1
         self._overdue = False
@@ -256,8 +274,8 @@ class LivePipeline(Pipeline):
         frame = self._captured.get(self._seen, timeout) if self._awake.wait(timeout) else None
         if frame is not None:
             self._seen = frame.index
-            for prediction in self._step_if_due(frame):
-                self._results.put(prediction)
+            for made in self._step_if_due(frame):
+                self._results.put(made)
         self._count_turn(frame)
         return True
 
@@ -268,11 +286,11 @@ class LivePipeline(Pipeline):
         camera_ended = self._captured.finished(self._shown)
         # Once the camera has ended, what is left to wait for is the last step.
         patience = timeout if camera_ended else 0.0
-        predictions = list(iter(lambda: self._results.get(patience), None))
-        model_ended = self._results.finished() and not predictions
+        made = list(iter(lambda: self._results.get(patience), None))
+        model_ended = self._results.finished() and not made
         if model_ended and (frame is None or not camera_ended):
             return self._finish()
-        return Update(frame, predictions)
+        return Update(frame, self._current(made))
 
     def _capture(self) -> None:
         for frame in self._frames():
@@ -344,13 +362,14 @@ class FilePipeline(Pipeline):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._captured: BoundedQueue[Frame] = BoundedQueue(_QUEUED_FRAMES)
-        self._results: BoundedQueue[Update] = BoundedQueue(_QUEUED_FRAMES)
+        self._results: BoundedQueue[tuple[Frame, list[_Made]]] = BoundedQueue(_QUEUED_FRAMES)
 
     def next(self, timeout: float) -> Update | None:
-        update = self._results.get(timeout)
-        if update is None and self._results.finished():
-            return self._finish()
-        return update or Update(None, [])
+        result = self._results.get(timeout)
+        if result is None:
+            return self._finish() if self._results.finished() else Update(None, [])
+        frame, made = result
+        return Update(frame, self._current(made))
 
     def _capture(self) -> None:
         for frame in self._frames():
@@ -361,7 +380,7 @@ class FilePipeline(Pipeline):
             self._awake.wait()
             frame = self._captured.get(_POLL)
             if frame is not None:
-                self._results.put(Update(frame, self._step_if_due(frame)))
+                self._results.put((frame, self._step_if_due(frame)))
             self._count_turn(frame)
 
 

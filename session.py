@@ -300,7 +300,7 @@ class Session:
         frames = _memory_frames(options, self.fps)
         classifier.memory = None if frames is None else classifier.bounded_memory(frames)
         view.mirror = options.mirror
-        view.truth, view.labels = truth_of(source, classifier), classifier.labels
+        view.truth = truth_of(source, classifier)
         view.lettering = change.lettering
         if change.lettering is None:
             view.names = Names()
@@ -310,7 +310,7 @@ class Session:
         view.pipeline.forget_after = options.memory if source.live else None
         if paced:
             view.pipeline.pace = open_pace(self.fps, source, classifier, len(self._streams), self._cooling, options)
-        view.history.follow(classifier.labels, selection.candidates)
+        view.follow(classifier.labels, selection.candidates)
         if view.timeline is not None:
             view.timeline.follow(classifier.labels, selection.candidates, view.names)
         if view.events is not None and change.rules is not None:

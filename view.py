@@ -42,10 +42,10 @@ class View:
         pipeline: As given.
         sinks: As given; those that failed are taken off.
         name: The source's, drawn on the picture; "" where there is only one source.
-        fit: As given; it, mirror, truth and labels may be replaced.
+        fit: As given; it, mirror and truth may be replaced.
         mirror: As given.
         truth: As given.
-        labels: As given.
+        labels: As given; replaced by follow().
         events: What finds its events, one of its sinks; None if nobody wants to know.
         lettering: Draws translations; None for the labels as they are.
         names: How labels are written on the picture.
@@ -116,6 +116,17 @@ class View:
         self.frame = update.frame
         self.status.no_signal = 0.0
         return True
+
+    def follow(self, labels: Sequence[str], candidates: np.ndarray) -> None:
+        """Sets the model's labels, see History.follow().
+
+        Where they are others, what the old model said and no sink has been given yet is left out: it would be read in
+        terms of the new ones.
+        """
+        if labels != self.labels:
+            self.prediction, self.pending = None, []
+        self.labels = labels
+        self.history.follow(labels, candidates)
 
     def update_outage(self, now: float) -> bool:
         """Notes for how long there has been no picture; returns whether that is worth telling."""

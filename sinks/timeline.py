@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Sequence
+from typing import Optional, Sequence, Tuple
 
 # Before PyAV, see video_file.
 import cv2  # noqa: F401
@@ -37,6 +37,8 @@ _FILM_FPS = 30.0  # at most
 _GIF_WIDTH = 720  # pixels
 _WAITING = 8  # pictures between the main thread and the one that draws the film
 _JOIN = 10.0  # seconds: against a disk that hangs; the work itself takes less than one
+
+_Labels = Optional[Tuple[Sequence[str], np.ndarray, Names]]  # as TimelineFilm.follow() was given them, if it was
 
 
 def check_path(path: str) -> str:
@@ -217,13 +219,14 @@ class TimelineFilm:
         self._live = live
         self._looks = looks
         self._width = width
-        self._labels: tuple[Sequence[str], np.ndarray, Names] | None = None
+        self._labels: _Labels = None
         self._film: Film | None = None
-        self._pending: list[Prediction] = []
+        self._pending: list[tuple[_Labels, Prediction]] = []  # each with those that held when it was made
         self._last: float | None = None  # timestamp of the last picture that was taken
         self._error: Exception | None = None
         self._told = False
-        self._queue: queue.Queue[tuple[np.ndarray, float, list[Prediction]] | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[tuple[np.ndarray, float, list[tuple[_Labels, Prediction]]] | None]
+        self._queue = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="timeline", daemon=True)
         self._thread.start()
 
@@ -242,7 +245,7 @@ class TimelineFilm:
             raise self._error
         for prediction in predictions:
             self._looks.notice(prediction)
-        self._pending += predictions
+            self._pending.append((self._labels, prediction))
         since = self._period if self._last is None else timestamp - self._last
         if 0 <= since < 0.9 * self._period:
             return
@@ -290,16 +293,16 @@ class TimelineFilm:
                 if given is None:
                     return
 
-    def _add(self, picture: np.ndarray, timestamp: float, predictions: list[Prediction]) -> None:
+    def _add(self, picture: np.ndarray, timestamp: float, pending: list[tuple[_Labels, Prediction]]) -> None:
         if self._film is None:
             self._film = Film(self._looks, Timebase.of(self._live, timestamp), self._width)
-        if self._labels is not None:
-            labels, candidates, self._film.names = self._labels
-            self._film.history.follow(labels, candidates)
-        for prediction in predictions:
+        for followed, prediction in pending:
+            if followed is not None:
+                labels, candidates, self._film.names = followed
+                self._film.history.follow(labels, candidates)
             self._film.history.add(prediction)
         drawn = self._film.draw(picture)
         if isinstance(self._file, VideoFile):
-            self._file.write(drawn, timestamp, predictions)
+            self._file.write(drawn, timestamp, [prediction for _, prediction in pending])
         else:
             self._file.write(drawn, timestamp)

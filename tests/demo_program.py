@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import av
 import cv2
@@ -25,11 +25,16 @@ _CLEAR = slice(15, 80)  # rows of a small picture on which no overlay lies
 _MOST = 12.0  # mean difference, of 255, of pictures of the same moment: lines, compression
 
 
-def start(*flags: object, folder: Path, repository: Path = ROOT, **options: Any) -> subprocess.Popen:
-    """Starts classify.py of a repository in a folder, as if typed there by somebody without a desktop."""
+def start(
+    *flags: object, folder: Path, repository: Path = ROOT, wrapper: Sequence[object] = (), **options: Any
+) -> subprocess.Popen:
+    """Starts classify.py of a repository in a folder, as if typed there by somebody without a desktop.
+
+    A wrapper, a script with its own arguments, is started in its place.
+    """
     hidden = ("DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY")
     return subprocess.Popen(
-        [sys.executable, str(repository / "classify.py"), *map(str, flags)],
+        [sys.executable, *map(str, (*(wrapper or [repository / "classify.py"]), *flags))],
         cwd=folder,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 import demo_program
 
@@ -21,7 +21,7 @@ class Running:
         process: Its process.
     """
 
-    def __init__(self, folder: Path, *flags: object) -> None:
+    def __init__(self, folder: Path, *flags: object, wrapper: Sequence[object] = ()) -> None:
         self.folder = folder
         self._environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
         for name in ("DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY"):
@@ -31,6 +31,7 @@ class Running:
             *("--source", "demo", "--display", "none", "--jsonl", "out.jsonl", "--instance", "test"),
             *(*demo_program.ONE_THREAD, *flags),
             folder=folder,
+            wrapper=wrapper,
             env=self._environment,
         )
         self.wait_for(lambda: self.predictions())
@@ -72,9 +73,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *flags: object) -> Iterator[Running]:
-    """Starts the program, and ends it at the latest with the context."""
-    program = Running(folder, *flags)
+def running(folder: Path, *flags: object, wrapper: Sequence[object] = ()) -> Iterator[Running]:
+    """Starts the program, or what wraps it, and ends it at the latest with the context."""
+    program = Running(folder, *flags, wrapper=wrapper)
     try:
         yield program
     finally:

@@ -8,7 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from conftest import DATA
+from conftest import DATA, ROOT
 from http_camera import address, serving
 from live_program import running
 
@@ -90,6 +90,31 @@ def test_another_model_and_another_source_at_once(tmp_path):
         assert all(category["label"] in labels for line in lines for category in line["top"])
         times = [line["timestamp"] for line in program.predictions() if line["source"] == "demo"]
         assert max(later - earlier for earlier, later in zip(times, times[1:])) < 3.0  # its camera ran on
+
+
+@pytest.mark.parametrize("uris", [["demo"], ["demo", "demo"]])
+def test_what_the_old_model_says_too_late_is_not_read_as_the_new_ones(tmp_path, uris):
+    """A step hangs while a model with fewer or more classes takes its place, and then ends."""
+    hang, hangs = tmp_path / "hang", tmp_path / "hang.hangs"
+    seven = set((ROOT / "labels" / "movinet_a0_demo.txt").read_text().splitlines())
+    five = set((DATA / "clip.txt").read_text().splitlines())
+    models = [(DATA / "clip.tflite", five), ("movinet_a0_demo.tflite", seven)]
+    always = ("--event-on", 0.01, "--event-off", 0.001, "--event-min", 0)
+    wrapper = (ROOT / "tests" / "hanging_classifier.py", hang)
+    with running(tmp_path, *sources(*uris[1:]), "--events", "events.jsonl", *always, wrapper=wrapper) as program:
+        names = {line["source"] for line in program.next_predictions(4)}
+        assert len(names) == len(uris)
+        for model, labels in models * 2:
+            hang.touch()
+            program.wait_for(hangs.exists)
+            program.change("--model", model)
+            before = len(program.predictions())
+            hang.unlink()
+            program.wait_for(lambda: all(len(own(program, before, name)) >= 2 for name in names))  # noqa: B023
+            told = {category["label"] for line in program.predictions()[before:] for category in line["top"]}
+            assert told and told <= labels
+        events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+        assert {event["label"] for event in events} & five and {event["label"] for event in events} & seven
 
 
 def test_a_source_given_twice_keeps_its_name_and_its_events(tmp_path):

@@ -202,6 +202,39 @@ def test_the_duration_of_a_camera_that_gives_no_more_frames_ends_all_the_same():
     assert len(predictions) == len(model.begun) >= 1  # the last one is not lost
 
 
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("labels, kept", [(["a"], True), (["a", "b"], False)])
+def test_a_prediction_in_the_making_is_left_out_where_a_model_with_other_labels_takes_over(live, labels, kept):
+    class Held(Model):
+        labels = ["a"]
+        closed = False
+
+        def step(self, frame, timestamp):
+            prediction = super().step(frame, timestamp)
+            release.wait(60)
+            return prediction
+
+        def close(self):
+            self.closed = True
+
+    class Next(Model):
+        def resume(self, other):
+            pass
+
+    release, old, new = threading.Event(), Held(), Next()
+    new.labels = labels
+    with open_pipeline(Camera(live, frames=40), old, Pace(5)) as pipeline:
+        assert wait_until(lambda: old.begun)
+        pipeline.replace(new)
+        release.set()
+        frames, predictions = drain(pipeline)
+
+    times = [timestamp for model in ([old, new] if kept else [new]) for _, timestamp in model.begun]
+    assert [prediction.timestamp for prediction in predictions] == times
+    assert len(old.begun) == 1 and new.begun and old.closed
+    assert frames[-1].index == 39
+
+
 def test_turns_go_on_without_frames_and_without_steps_but_not_while_a_step_hangs():
     release = threading.Event()
     camera, model = Camera(live=True), Model()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 import cv2
@@ -24,10 +25,10 @@ LABELS = ["clapping", "jumping", "waving"]
 COLORS = [(40, 40, 200), (60, 180, 60), (200, 80, 40), (200, 200, 60)]  # BGR
 
 
-def predict(timestamp, probabilities):
+def predict(timestamp, probabilities, labels=LABELS):
     probabilities = np.asarray(probabilities, np.float32)
     best = int(probabilities.argmax())
-    top = [Category(LABELS[best], float(probabilities[best]), best)]
+    top = [Category(labels[best], float(probabilities[best]), best)]
     return Prediction(timestamp, 0.01, 1, top, np.log(probabilities + 1e-9), probabilities)
 
 
@@ -166,6 +167,28 @@ def test_a_camera_is_never_held_up(tmp_path, monkeypatch):
     sink.close()
     assert len(told) < 45
     assert told[-1] >= 45 and told == sorted(told)
+
+
+def test_predictions_that_wait_to_be_drawn_keep_the_labels_that_they_were_made_with(tmp_path, monkeypatch):
+    """Models with fewer and more classes take turns, while the drawing lags behind and pictures are left out."""
+    drawn, release = [], threading.Event()
+
+    def slow(self, picture):
+        release.wait(60)
+        drawn.append({label: self.history.latest(label) for label in self.history.leaders(9)})
+        return picture
+
+    monkeypatch.setattr(module.Film, "draw", slow)
+    sink = open_timeline(str(tmp_path / "out.mp4"), "x", live=True, fps=30, looks=Looks())
+    models = [(LABELS, [0.1, 0.8, 0.1]), ([*"abcdefg"], [0.1] * 6 + [0.4]), (["p", "q"], [0.2, 0.8])]
+    for number in range(24):
+        labels, shares = models[number % 3]
+        sink.follow(labels, np.arange(len(labels)))
+        sink.write(plain(COLORS[0]), number * 0.02, [predict(number * 0.02, shares, labels)])
+    release.set()
+    sink.close()
+
+    assert {"jumping", "g", "q"} <= drawn[-1].keys() and sink.path.stat().st_size
 
 
 def test_a_file_waits_for_every_picture(tmp_path, monkeypatch):

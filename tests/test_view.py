@@ -31,6 +31,15 @@ def prediction(label: str, step: int = 9) -> Prediction:
     return Prediction(1.0, 0.002, step, [Category(label, 0.9, LABELS.index(label))], np.zeros(2), probabilities)
 
 
+def test_other_labels_leave_out_what_the_old_model_said_and_nobody_was_told():
+    view = View(PIPELINE, fit="crop", wanted_fps=5.0, labels=LABELS)
+    view.take(Update(None, [prediction("waving")]))
+    view.follow(list(LABELS), np.arange(2))
+    assert [each.top[0].label for each in view.pending] == ["waving"] and view.prediction is not None
+    view.follow(["jumping", "sitting", "walking"], np.arange(3))
+    assert view.pending == [] and view.prediction is None
+
+
 @pytest.mark.parametrize("mirror", [False, True])
 def test_only_the_picture_is_mirrored_and_its_text_stays_legible(mirror):
     view, plain = (View(PIPELINE, fit="crop", wanted_fps=5.0, mirror=on) for on in (mirror, False))
