@@ -130,7 +130,9 @@ def test_a_source_given_twice_keeps_its_name_and_its_events(tmp_path):
         first = set(told("began", "demo"))
         program.wait_for(lambda: len(program.predictions()) >= 12)  # after the first line on the terminal
         program.change(*sources("demo", "demo"))
+        before = len(program.predictions())
         program.wait_for(lambda: told("began", "demo, seed 1"))
+        program.wait_for(lambda: len(own(program, before, "demo")) >= 12)  # as above: one that names its source
         assert told("ended", "demo") == []
         program.change(*sources("demo"))
         assert told("ended", "demo") == []
