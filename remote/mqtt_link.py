@@ -337,5 +337,5 @@ def _import_paho() -> ModuleType:
 
         mqtt.CallbackAPIVersion  # noqa: B018  since 2.0
     except (ImportError, AttributeError):
-        raise PackageError("paho-mqtt 2 is not installed; pip install -r requirements-remote.txt") from None
+        raise PackageError("paho-mqtt 2 is not installed; run ./setup.sh --extras remote") from None
     return mqtt

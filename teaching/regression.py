@@ -50,7 +50,7 @@ def import_regression() -> Any:
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError:
-        raise PackageError("train.py fit needs scikit-learn; pip install -r requirements-teach.txt") from None
+        raise PackageError("train.py fit needs scikit-learn; run ./setup.sh --extras teach") from None
     return LogisticRegression
 
 

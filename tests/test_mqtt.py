@@ -146,7 +146,7 @@ def test_a_ca_is_for_tls_and_must_be_one(tmp_path, program):
 
 def test_without_the_package_one_line_says_what_to_install(monkeypatch, program):
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(PackageError, match="requirements-remote.txt"):
+    with pytest.raises(PackageError, match="setup.sh --extras remote"):
         Mqtt("mqtt://house", program.instance)
 
 

@@ -321,7 +321,7 @@ def test_unknown_base_is_one_line(clips: tuple[Path, list[Path]], tmp_path: Path
 @pytest.mark.parametrize(
     ("package", "arguments", "remedy"),
     [
-        ("sklearn", (), "pip install -r requirements-teach.txt"),
+        ("sklearn", (), "run ./setup.sh --extras teach"),
         ("matplotlib", ("--report", "report"), "./setup.sh --extras timeline"),
     ],
 )

@@ -23,7 +23,7 @@ try:
     from web.api import Api, Clips
     from web.app import build_app
 except ImportError as error:
-    raise PackageError(f"{error.name} is not installed; pip install -r requirements-remote.txt") from None
+    raise PackageError(f"{error.name} is not installed; run ./setup.sh --extras remote") from None
 from web.archive import Archive
 from web.auth import check_token
 from web.history import EventList
