@@ -8,12 +8,13 @@ Measured and not used: ai-edge-litert's CompiledModel, with two sets of tensor b
 the states, but a whole step took as long (x86-64), it takes 6 MB more, and as it loads it searches for GPU and NPU
 drivers. So one way serves all runtimes.
 
-What a step costs beside the bare run (official A0 compiled to float, ai-edge-litert, x86-64, caches as the run leaves
-them): 1.03 ms are the run; 0.07 shrinking a 640x480 frame that was just written (0.15 if it was written longer ago,
-0.05 if the code were in the cache, too), 0.07 carrying 2.7 MB of states, 0.03 that the run is slower after other work,
-0.05 the rest. Most of it waits for memory. What crosses the graph's border is made small for that, see
-compiler/passes/border.py: 8 to 10 % less for a whole step, on both runtimes and in both precisions. On a Pi's cores,
-emulated, 1.8 of the 2.4 million instructions beside a run shrink the frame (tests/arm64/README.md).
+What a step costs beside the bare run (official A0 compiled to float, ai-edge-litert, x86-64, by timers put between the
+parts of VideoClassifier.step, caches as the run leaves them): 1.03 ms are the run; 0.07 shrinking a 640x480 frame that
+was just written (0.15 if it was written longer ago, 0.05 if the code were in the cache, too), 0.07 carrying 2.7 MB of
+states, 0.03 that the run is slower after other work, 0.05 the rest. Most of it waits for memory. What crosses the
+graph's border is made small for that, see compiler/passes/border.py: 8 to 10 % less for a whole step, on both runtimes
+and in both precisions. On a Pi's cores, emulated, 1.8 of the 2.4 million instructions beside a run shrink the frame
+(tests/arm64/README.md).
 
 Measured and not used, change of the whole step on ai-edge-litert in float, tflite-runtime in float, ai-edge-litert in
 int8:
