@@ -47,6 +47,15 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own; its folder for compiled models."""
+    from user_cache import cache_folder
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return cache_folder() / "compiled"
+
+
 @pytest.fixture(scope="session")
 def tiny_model() -> Path:
     """Float model that tells colours, brightness, motion and flicker; see make_tiny_models.py."""

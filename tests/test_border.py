@@ -23,17 +23,12 @@ from engine import Engine
 from errors import ModelError
 from runtime import choose_runtime, load_content
 from signature import NEWEST, read_signature
-from user_cache import cache_folder
 from video_classifier import VideoClassifier
 
 skip_without_schema()
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own; its folder for compiled models."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return cache_folder() / "compiled"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def engine_of(content: bytes, runtime: str) -> Engine:

@@ -18,17 +18,9 @@ from compiler.graph import load, save
 from compiler.verify import TOLERANCE, difference
 from errors import ModelError
 from runtime import choose_runtime
-from user_cache import cache_folder
 from video_classifier import VideoClassifier
 
 skip_without_schema()
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache of the test's own; its folder for compiled models."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return cache_folder() / "compiled"
 
 
 def test_a_model_is_compiled_once_and_then_remembered(cache, tiny_model, monkeypatch):

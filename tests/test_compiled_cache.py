@@ -15,17 +15,13 @@ import compiled
 from compiled import Prepared, prepare
 from compiler.graph import load, save
 from runtime import choose_runtime
-from user_cache import cache_folder, prune
+from user_cache import prune
 from video_classifier import VideoClassifier
 
 skip_without_schema()
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own; its folder for compiled models."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return cache_folder() / "compiled"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_what_was_proved_is_not_tried_again(
