@@ -821,7 +821,7 @@ except PackageError as error:
     run = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    assert run.stdout == "uvicorn is not installed; pip install -r requirements-remote.txt\n"
+    assert run.stdout == "uvicorn is not installed; run ./setup.sh --extras remote\n"
 
 
 @pytest.mark.parametrize(
