@@ -17,7 +17,8 @@ from clip_classifier import ClipClassifier
 from clip_format import clip_settings, is_clip_model
 from errors import SourceError
 from pace import Pace
-from pipeline import InferenceWorker, open_pipeline
+from pipeline import open_pipeline
+from pipeline.live import InferenceWorker
 from sinks import Sink
 from sinks.console import Console
 from sinks.jsonl import JsonLines

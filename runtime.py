@@ -75,8 +75,9 @@ def choose_runtime(name: str = "auto") -> Runtime:
             return Runtime(candidate, package, _version(package), interpreter)
         except PackageError as error:
             reasons.append(str(error))
-    package = _PACKAGES["litert" if name == "auto" else name][0]
-    remedy = f"pip install {package}" if name == "auto" else f"--runtime auto, or pip install {package}"
+    remedy = "./setup.sh"
+    if name != "auto":
+        remedy = f"--runtime auto, or .venv/bin/pip install {_PACKAGES[name][0]}"
     raise PackageError(f"can't run .tflite files: {'; '.join(reasons)}; try {remedy}")
 
 

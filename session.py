@@ -14,7 +14,7 @@ from change import Change, close_anyway, describe, prepare_names
 from classifier import Classifier
 from model_metadata import labels_of
 from opening import load_classifier, open_pace, open_recorder, open_sources, truth_of
-from pipeline import InferenceWorker
+from pipeline.live import InferenceWorker
 from services import Services
 from sinks import Sink
 from sinks.console import Console

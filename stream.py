@@ -9,7 +9,7 @@ from typing import Any
 from classifier import Classifier
 from opening import open_sinks, open_view
 from pace import Pace
-from pipeline import InferenceWorker
+from pipeline.live import InferenceWorker
 from sinks import Sink
 from sinks.viewer import Viewer
 from sources import Source

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from overlay import Status, draw_overlay
-from pipeline import Pipeline, Update
+from pipeline.base import Pipeline, Update
 from score import Score
 from sinks import Sink
 from sources import Frame

@@ -312,9 +312,7 @@ def import_av() -> ModuleType:
     try:
         import av
     except ImportError:
-        raise PackageError(
-            "recording needs the package av: pip install av (on a Raspberry Pi: sudo apt install python3-av)"
-        ) from None
+        raise PackageError("recording needs the package av; run ./setup.sh") from None
     return av
 
 
@@ -323,4 +321,4 @@ def find_encoder(av: ModuleType) -> tuple[str, dict[str, str]]:
         with contextlib.suppress(ValueError):  # UnknownCodecError
             av.codec.Codec(name, "w")
             return name, options
-    raise PackageError("this build of the package av has no video encoder: pip install --force-reinstall av")
+    raise PackageError("this build of av has no video encoder; try .venv/bin/pip install --force-reinstall av")

@@ -533,7 +533,7 @@ def test_a_program_that_ends_without_closing(tmp_path):
 
 def test_without_pyav_one_line_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
-    with pytest.raises(UserError, match="pip install av") as caught:
+    with pytest.raises(UserError, match="needs the package av; run ./setup.sh") as caught:
         ClipRecorder(folder)
     assert "\n" not in str(caught.value)
     assert os.listdir(folder.path) == []

@@ -17,7 +17,7 @@ from conftest import ROOT
 
 from classify import CaptureLoop
 from overlay import Status, draw_overlay
-from pipeline import Update
+from pipeline.base import Update
 from services import Services
 from session import Session
 from sources import Frame

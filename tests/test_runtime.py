@@ -61,8 +61,8 @@ def test_nothing_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     text = str(caught.value)
     assert "\n" not in text
     assert "ai-edge-litert is not installed" in text and "tensorflow is not installed" in text
-    assert text.endswith("pip install ai-edge-litert")
-    with pytest.raises(PackageError, match="ai-edge-litert is not installed"):
+    assert text.endswith("try ./setup.sh")
+    with pytest.raises(PackageError, match="ai-edge-litert is not installed.* --runtime auto"):
         choose_runtime("litert")
 
 

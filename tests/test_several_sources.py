@@ -16,7 +16,8 @@ from test_pipeline import Camera, Model
 from errors import SourceError
 from grid import tile
 from pace import Pace
-from pipeline import InferenceWorker, open_pipeline
+from pipeline import open_pipeline
+from pipeline.live import InferenceWorker
 from sources import open_source
 from sources.paced import Paced
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline import Update
+from pipeline.base import Update
 from sources import Frame
 from video_classifier import Category, Prediction
 from view import View

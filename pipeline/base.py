@@ -1,8 +1,4 @@
-"""The threads between a source and the main thread: capture and inference.
-
-Live sources pass through a latest-frame slot: the newest frame wins, nothing queues up, and a slow model or a slow
-window makes nobody else wait. Files pass through bounded queues: every frame arrives, in order, with its prediction.
-"""
+"""What both kinds of pipeline share: the threads, their end, and a step on a frame that is due."""
 
 from __future__ import annotations
 
@@ -15,16 +11,11 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 from classifier import Classifier
 from pace import Pace
 from sources import Frame, Source
-from sources.handover import BoundedQueue, LatestFrame
 from utils import RateMeter
 from video_classifier import Prediction
 
-_POLL = 0.1  # seconds between looks at the stop flag
-_TURN = 0.02  # seconds in which each of several pipelines is looked at, when none has a new frame
-_STOP_WITHIN = 1.0  # seconds for all threads; the program as a whole has 2
-_OVERDUE_AFTER = 1.0  # seconds past a live source's duration in which its last frames may still come
-_QUEUED_FRAMES = 8  # of a file, between two threads: hides one step of 200 ms at 30 fps; 50 MB at 1080p
-_KEPT_PREDICTIONS = 64  # of a live source, while the main thread is held up (a window being dragged)
+POLL = 0.1  # seconds between looks at the stop flag
+STOP_WITHIN = 1.0  # seconds for all threads; the program as a whole has 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class Update:
     predictions: list[Prediction]
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
     """A prediction on its way to the main thread, and which classifier made it: another one may be in force by then."""
 
     by: Classifier
@@ -124,7 +115,7 @@ class Pipeline:
         if self._stop.is_set():
             return
         self._stop.set()
-        self._stop_by = time.monotonic() + _STOP_WITHIN
+        self._stop_by = time.monotonic() + STOP_WITHIN
         self._awake.set()
         self._captured.close()
         self._results.close()
@@ -168,7 +159,8 @@ class Pipeline:
         self._replacements.put(classifier)
 
     def _capture(self) -> None:
-        raise NotImplementedError
+        for frame in self._frames():
+            self._captured.put(frame)
 
     def _infer(self) -> None:
         raise NotImplementedError
@@ -204,7 +196,7 @@ class Pipeline:
             if self._max_frames is not None and frame.index + 1 >= self._max_frames:
                 return
 
-    def _step_if_due(self, frame: Frame) -> list[_Made]:
+    def _step_if_due(self, frame: Frame) -> list[Made]:
         """Returns the frame's prediction, in a list that is empty if the model skips the frame."""
         pace = self.pace
         if not pace.due(frame):
@@ -221,9 +213,9 @@ class Pipeline:
             prediction = self._classifier.step(image, frame.timestamp)  # None within a window of a clip model
         self._sample_meter.tick(frame.timestamp)
         self.sample_fps = self._sample_meter.rate(frame.timestamp)
-        return [] if prediction is None else [_Made(self._classifier, prediction)]
+        return [] if prediction is None else [Made(self._classifier, prediction)]
 
-    def _current(self, made: Iterable[_Made]) -> list[Prediction]:
+    def _current(self, made: Iterable[Made]) -> list[Prediction]:
         """Returns the predictions, without those of a model that was replaced by one with other labels."""
         newest = self._newest
         return [each.prediction for each in made if each.by is newest or each.by.labels == newest.labels]
@@ -241,170 +233,3 @@ class Pipeline:
     def _finish(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-class LivePipeline(Pipeline):
-    """For cameras: the newest frame wins, for the model and for the window alike.
-
-    Several of them can share one inference thread, see InferenceWorker.
-    """
-
-    def __init__(self, *args: Any, worker: InferenceWorker | None = None) -> None:
-        super().__init__(*args)
-        self._captured: LatestFrame = LatestFrame()
-        self._results: BoundedQueue[_Made] = BoundedQueue(_KEPT_PREDICTIONS)
-        self._shown = -1
-        self._seen = -1
-        self._overdue = False
-        self._worker = worker
-        if worker is not None:
-            worker.add(self)
-
-    def _work(self) -> list[tuple[str, Callable[[], None], Any]]:
-        return super()._work()[: 1 if self._worker is not None else 2]
-
-    def infer_once(self, timeout: float) -> bool:
-        """Waits up to `timeout` seconds for a new frame and makes its step, if it is due.
-
-        Returns:
-            Whether more may come.
-        """
-        if self._stop.is_set() or self._captured.finished(self._seen):
-            return False
-        frame = self._captured.get(self._seen, timeout) if self._awake.wait(timeout) else None
-        if frame is not None:
-            self._seen = frame.index
-            for made in self._step_if_due(frame):
-                self._results.put(made)
-        self._count_turn(frame)
-        return True
-
-    def next(self, timeout: float) -> Update | None:
-        self._end_if_overdue()
-        frame = self._captured.get(self._shown, timeout)
-        self._shown = self._shown if frame is None else frame.index
-        camera_ended = self._captured.finished(self._shown)
-        # Once the camera has ended, what is left to wait for is the last step.
-        patience = timeout if camera_ended else 0.0
-        made = list(iter(lambda: self._results.get(patience), None))
-        model_ended = self._results.finished() and not made
-        if model_ended and (frame is None or not camera_ended):
-            return self._finish()
-        return Update(frame, self._current(made))
-
-    def _capture(self) -> None:
-        for frame in self._frames():
-            self._captured.put(frame)
-
-    def _end_if_overdue(self) -> None:
-        """Ends the capture if its duration is over and no frame came to show it: the camera is away, or very slow."""
-        if self._duration is None or self._first_frame is None or self._overdue:
-            return
-        if time.monotonic() - self._first_frame >= self._duration + _OVERDUE_AFTER:
-            self._overdue = True
-            self._captured.close()
-            self._interrupt()
-
-    def infer_in_turn(self, timeout: float) -> bool:
-        """Like infer_once, for a thread that serves others too: an error ends this pipeline alone."""
-        try:
-            more = self.infer_once(timeout)
-        except BaseException as error:  # the main thread raises it
-            self._error, more = error, False
-        if not more:
-            self._results.close()
-        return more
-
-    def _infer(self) -> None:
-        while self.infer_once(_POLL):
-            pass
-
-
-class InferenceWorker:
-    """One inference thread for several live pipelines: each in turn is given a step on its newest frame.
-
-    So a camera whose model is due waits for one step of each of the others at most, however fast they deliver. A
-    context manager; the pipelines are to be entered inside it.
-    """
-
-    def __init__(self) -> None:
-        self._pipelines: list[LivePipeline] = []
-        self._changing = threading.Lock()  # guards that list, which is replaced as a whole
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-
-    def __enter__(self) -> InferenceWorker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(_STOP_WITHIN)
-
-    def add(self, pipeline: LivePipeline) -> None:
-        """Takes a pipeline into the round."""
-        with self._changing:
-            self._pipelines = [*self._pipelines, pipeline]
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            served = self._pipelines
-            ended = [pipeline for pipeline in served if not pipeline.infer_in_turn(_TURN / len(served))]
-            with self._changing:
-                self._pipelines = [pipeline for pipeline in self._pipelines if pipeline not in ended]
-            if not served:
-                self._stop.wait(_TURN)
-
-
-class FilePipeline(Pipeline):
-    """For files: every frame, in order, each with the prediction made from it."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._captured: BoundedQueue[Frame] = BoundedQueue(_QUEUED_FRAMES)
-        self._results: BoundedQueue[tuple[Frame, list[_Made]]] = BoundedQueue(_QUEUED_FRAMES)
-
-    def next(self, timeout: float) -> Update | None:
-        result = self._results.get(timeout)
-        if result is None:
-            return self._finish() if self._results.finished() else Update(None, [])
-        frame, made = result
-        return Update(frame, self._current(made))
-
-    def _capture(self) -> None:
-        for frame in self._frames():
-            self._captured.put(frame)
-
-    def _infer(self) -> None:
-        while not self._stop.is_set() and not self._captured.finished():
-            self._awake.wait()
-            frame = self._captured.get(_POLL)
-            if frame is not None:
-                self._results.put((frame, self._step_if_due(frame)))
-            self._count_turn(frame)
-
-
-def open_pipeline(
-    source: Source,
-    classifier: Classifier,
-    pace: Pace,
-    *,
-    duration: float | None = None,
-    max_frames: int | None = None,
-    forget_after: float | None = None,
-    worker: InferenceWorker | None = None,
-) -> Pipeline:
-    """Chooses the hand-over that suits the source. Leaving the pipeline's context closes the source.
-
-    Args:
-        source: An open source.
-        classifier: Used by the inference thread alone while the pipeline runs.
-        pace: Likewise.
-        duration: Seconds of the source's time after which the stream ends.
-        max_frames: Frames after which the stream ends.
-        forget_after: Seconds without a frame after which the model starts from a fresh state; None for never.
-        worker: The inference thread of several live sources; None for one of its own.
-    """
-    if source.live:
-        return LivePipeline(source, classifier, pace, duration, max_frames, forget_after, worker=worker)
-    return FilePipeline(source, classifier, pace, duration, max_frames, forget_after)
