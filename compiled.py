@@ -86,6 +86,9 @@ def prepare(
         ModelError: The source itself can't be run.
     """
     name = _cache_name(source, runtime, precision, horizons, for_engine)
+    refusal = _recall(f"{name}-refused")
+    if refusal is not None:
+        return _run_source(model, source, runtime, bytes(refusal).decode())
     remembered = _recall(name)
     if remembered is not None:
         return Prepared(model, runtime, remembered, True, None, cache_path(name))
@@ -97,10 +100,11 @@ def prepare(
     try:
         chosen, compiled = compile_best(source, runtime, precision, horizons, for_engine)
     except (NotUnderstood, PackageError, ModelError) as reason:  # the last: the runtime refuses what was compiled
-        return Prepared(model, runtime, source, False, f"not compiled, so slower: {reason}")
+        if isinstance(reason, NotUnderstood):
+            _remember(f"{name}-refused", str(reason).encode())  # It would take as long to find that out again.
+        return _run_source(model, source, runtime, str(reason))
     note = f"compiled to {chosen} in {time.monotonic() - start:.1f} s"
-    remember(name, compiled + hashlib.sha256(compiled).digest())
-    prune(cache_path(name).parent, most_bytes=_MOST_BYTES)  # An update of the program leaves useless ones behind.
+    _remember(name, compiled)
     remembered = _recall(name)
     if remembered is None:
         return Prepared(model, runtime, compiled, True, note)
@@ -136,8 +140,17 @@ def _compiler_version() -> bytes:
     return b"".join(path.read_bytes() for path in paths)
 
 
+def _run_source(model: str | os.PathLike[str], source: bytes, runtime: Runtime, reason: str) -> Prepared:
+    return Prepared(model, runtime, source, False, f"not compiled, so slower: {reason}")
+
+
+def _remember(name: str, content: bytes) -> None:
+    remember(name, content + hashlib.sha256(content).digest())
+    prune(cache_path(name).parent, most_bytes=_MOST_BYTES)  # An update of the program leaves useless ones behind.
+
+
 def _recall(name: str) -> memoryview | None:
-    """Returns a compiled file from the cache, if it is there and whole."""
+    """Returns from the cache what was remembered there, if it is there and whole."""
     mapped = recall_mapped(name)
     if mapped is None:
         return None

@@ -14,6 +14,7 @@ from conftest import ROOT, skip_without_schema
 import compiled
 from compiled import Prepared, prepare
 from compiler.graph import load, save
+from errors import ModelError, NotUnderstood
 from runtime import choose_runtime
 from user_cache import prune
 from video_classifier import VideoClassifier
@@ -49,6 +50,35 @@ def test_a_damaged_cache_is_mended(
     remembered.write_bytes(damage(remembered.read_bytes()))
     assert notes()[0].startswith("compiled to float")
     assert notes() == []
+
+
+def test_a_refusal_is_remembered(cache: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its proof may take 10 s on a Pi; the line that says why comes each time."""
+    tries = []
+
+    def refuse(*_: Any) -> None:
+        tries.append(1)
+        raise NotUnderstood("it's Sunday")
+
+    monkeypatch.setattr("compiler.build.compile_best", refuse)
+    notes = [prepare("odd", tiny_model.read_bytes(), choose_runtime()).note for _ in range(2)]
+    assert notes == ["not compiled, so slower: it's Sunday"] * 2 and len(tries) == 1
+
+    (remembered,) = cache.iterdir()
+    remembered.write_bytes(remembered.read_bytes()[:-1])
+    assert prepare("odd", tiny_model.read_bytes(), choose_runtime()).note == notes[0] and len(tries) == 2
+
+
+def test_a_runtimes_refusal_is_not_remembered(cache: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may have been out of memory."""
+
+    def refuse(*_: Any) -> None:
+        raise ModelError("odd: the runtime ended")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("compiler.build.compile_best", refuse)
+        assert not prepare("odd", tiny_model.read_bytes(), choose_runtime()).compiled
+    assert prepare("odd", tiny_model.read_bytes(), choose_runtime()).compiled
 
 
 def test_what_nobody_used_for_long_leaves_the_cache(cache: Path, tiny_model: Path, tiny_labels: Path) -> None:
