@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Iterator
@@ -14,6 +15,8 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 os.environ["LC_ALL"] = "C.UTF-8"  # a developer's own language would be that of the labels
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background job; the programs would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from errors import PackageError  # noqa: E402
 from runtime import RUNTIMES, choose_runtime  # noqa: E402
