@@ -16,7 +16,7 @@ import textwrap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import IO, Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -249,7 +249,7 @@ def _without_chatter() -> Iterator[None]:
     sys.stderr.flush()
     saved = os.dup(2)
     try:
-        with tempfile.TemporaryFile() as caught:
+        with _scratch_file() as caught:
             os.dup2(caught.fileno(), 2)
             try:
                 yield
@@ -258,9 +258,17 @@ def _without_chatter() -> Iterator[None]:
                 caught.seek(0)
                 for line in caught:
                     if not line.startswith(b"INFO:"):
-                        os.write(2, line)
+                        with contextlib.suppress(OSError):  # nobody can hear it: a full disk, a closed pipe
+                            os.write(2, line)
     finally:
         os.close(saved)
+
+
+def _scratch_file() -> IO[bytes]:
+    """Opens a file without a name: in memory where the system can, since a disk may be full or read-only."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 if __name__ == "__main__":

@@ -184,3 +184,26 @@ def test_only_chatter_is_dropped(tiny_model: Path, runtime: str, capfd: pytest.C
 
     load_interpreter(tiny_model, Runtime(real.name, real.package, real.version, noisy), 1)
     assert capfd.readouterr().err == "ERROR: the roof is on fire\n"
+
+
+def test_what_the_runtime_says_to_nobody_is_no_reason_to_refuse_a_model(tiny_model: Path, runtime: str) -> None:
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); import runtime\n"
+        f"real = runtime.choose_runtime({runtime!r})\n"
+        "def noisy(**arguments):\n"
+        "    os.write(2, b'ERROR: the roof is on fire')\n"
+        "    return real.interpreter(**arguments)\n"
+        "noisy = runtime.Runtime(real.name, real.package, real.version, noisy)\n"
+        f"runtime.load_interpreter({str(tiny_model)!r}, noisy, 1); print('loaded')"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stderr.close()  # as a terminal or a pipe may be
+        assert process.stdout.read() == b"loaded\n"
+
+
+def test_a_disk_without_room_is_no_reason_to_refuse_a_model(
+    tmp_path: Path, tiny_model: Path, runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a start with a full card, when there is no folder for temporary files."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    load_interpreter(tiny_model, choose_runtime(runtime), 1).invoke()
