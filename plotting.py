@@ -17,11 +17,16 @@ def import_figure(what: str) -> Any:
 
     Raises:
         PackageError: It isn't installed.
+        OutputError: It has no folder to write its list of fonts to.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise PackageError(f"{what} needs the package matplotlib; run ./setup.sh --extras timeline") from None
+    except OSError:  # of several lines
+        raise OutputError(
+            f"{what}: matplotlib finds no folder that it may write to; free some space, or set MPLCONFIGDIR to a folder"
+        ) from None
     return Figure
 
 

@@ -297,3 +297,23 @@ def test_a_kill_leaves_the_last_picture_whole(tmp_path, drawn):
     picture = cv2.imread(str(path))
     assert picture is not None and (picture[-3:] == bgr(GROUND)).all()
     assert path.read_bytes().endswith(b"IEND\xaeB`\x82")
+
+
+def test_without_a_folder_for_its_fonts_is_one_line(drawn, tmp_path):
+    program = (
+        f"import sys, tempfile; sys.path.insert(0, {str(ROOT)!r}); tempfile.tempdir = '/proc/missing'\n"
+        "import classify; sys.exit(classify.main(sys.argv[1:]))"
+    )
+    model = ROOT / "tests" / "data" / "tiny"
+    flags = ["--source", "demo", "--display", "none", "--timeline", "run.png"]
+    flags += ["--model", f"{model}.tflite", "--labels", f"{model}.txt"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *flags],
+        cwd=tmp_path,
+        env={**os.environ, "MPLCONFIGDIR": "/proc/missing"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 5 and "Traceback" not in done.stderr
+    assert "matplotlib finds no folder" in done.stderr.splitlines()[-1]
