@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -55,18 +56,40 @@ def hide_credentials() -> None:
     sys.stderr = _PublicStream(sys.stderr)
 
 
-class _PublicStream:
-    """A text stream that rewrites what it is given, so that no message, log or traceback can tell a password."""
+def tell_secret(line: str) -> None:
+    """Prints a line on stderr, past what hides secrets there."""
+    print(line, file=_BearingStream(getattr(sys.stderr, "plain", sys.stderr)), flush=True)
+
+
+class _BearingStream:
+    """A text stream that bears it if nobody can hear what is said: a log on a full disk, a terminal that was closed.
+
+    Attributes:
+        plain: The stream that is written to.
+    """
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self.plain = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(public_text(text))
+        with contextlib.suppress(OSError):
+            self.plain.write(text)
         return len(text)
 
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self.plain.flush()
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.plain, name)
+
+
+class _PublicStream(_BearingStream):
+    """Such a stream that rewrites what it is given, so that no message, log or traceback can tell a password."""
+
+    def write(self, text: str) -> int:
+        super().write(public_text(text))
+        return len(text)
 
 
 def _hide_arguments() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Sequence
 
 import models
 from classifier import find_classes
+from credentials import tell_secret
 from errors import OutputError, UserError
 from events import Event, EventSink
 from events.rules import Rules, rules_for
@@ -142,8 +142,7 @@ class Services:
             instance, address, port, token=options.token, clips=self._clips, database=database, looks=self.looks
         )
         if options.token is None:
-            # Past what hides secrets from messages: a token that was made just now is told this once.
-            print(f"web: {server.url}", file=sys.__stderr__, flush=True)
+            tell_secret(f"web: {server.url}")  # of a token that was made just now, this once
         else:
             say(f"web: {server.url}")
         return server

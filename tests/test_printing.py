@@ -78,3 +78,33 @@ def test_without_standard_error_what_is_said_is_said_to_nobody(run, tmp_path):
     assert status == 0
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert lines and all(line.startswith("{") for line in lines)
+
+
+DEMO = ["--source", "demo", "--display", "none", "--duration", "2", *TINY]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_full_disk_under_what_is_said_ends_nothing(run, tmp_path):
+    """Of a log: 2>log.txt."""
+    with open(tmp_path / "out.jsonl", "w") as out:
+        assert run([*DEMO, "--jsonl", "-"], "2>/dev/full", stdout=out)[0] == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) > 3
+
+
+def test_a_reader_of_what_is_said_that_has_gone_ends_nothing(run, tmp_path):
+    """Of a terminal that was closed; or 2>&1 | head."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert run([*DEMO, "--jsonl", "out.jsonl"], "2>&1", stdout=writer)[0] == 0
+    finally:
+        os.close(writer)
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) > 3
+
+
+def test_the_address_of_the_web_page_is_no_result(run, tmp_path):
+    pytest.importorskip("uvicorn")
+    with open(tmp_path / "out.jsonl", "w") as out:
+        assert run([*DEMO, "--jsonl", "-", "--serve", "0"], "2>&-", stdout=out)[0] == 0
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert lines and all(line.startswith("{") for line in lines)
