@@ -62,6 +62,7 @@ from view import View
 _WAIT = 0.02  # seconds that the main thread waits for a frame before it looks at keys and signals
 _LATE = 0.1  # seconds that a file's picture may lag before frames go unshown
 _MESSAGE_TIME = 2.0  # seconds that a message stays on the picture
+_PATIENCE = 2.0  # seconds in which a signal should have ended it
 _OUTAGE_PERIOD = 1.0  # seconds between two reports of a camera that gives no picture
 
 
@@ -362,7 +363,7 @@ def _run(options: Namespace, signals: Signals) -> None:
         loop = CaptureLoop(
             session, signals.stop, window, snapshots=options.snapshots, notifier=notifier, instance=instance
         )
-        signals.deferred = True
+        signals.deferred, signals.patience = True, _PATIENCE
         loop.run()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -297,6 +300,26 @@ def test_a_signal_is_heard_while_a_camera_does_not_answer(start):
 
         assert program.wait(LIMIT) == 143
         assert time.monotonic() - begun < 2
+
+
+def test_a_second_signal_ends_it_where_nobody_reads_its_output(start, red_video):
+    program = start("--source", red_video, "--loop", "--display", "none", "--jsonl", "-")
+    waiting = [0]
+    while waiting[-1] < 60_000 or len(set(waiting[-20:])) > 1:  # of 65,536: it hangs in writing
+        assert program.poll() is None
+        time.sleep(0.1)
+        waiting.append(unread(program.stdout))
+    program.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        program.wait(2.5)
+    program.send_signal(signal.SIGTERM)
+
+    assert program.wait(LIMIT) == 143
+
+
+def unread(pipe):
+    """Returns how many bytes wait in a pipe."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def test_a_camera_that_is_waited_for_is_named_once(start):
