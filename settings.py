@@ -23,7 +23,7 @@ FILES = ("model", "labels", "record")  # flags that name files
 # What a terminal or a journal would obey: controls, ends of lines, directions of writing.
 _OBEYED = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 FILE_NAME = rf"[^~./\\{_OBEYED}][^/\\{_OBEYED}]*"  # without a folder
-_CAMERA = rf"csi(:\d+)?|usb:\d+|demo|(rtsps?|https?)://[^{_OBEYED}]*"
+_CAMERA = rf"csi(:\d+)?|usb:\d+|demo|(?i:rtsps?|https?)://[^{_OBEYED}]*"
 
 
 def live_flags() -> list[Flag]:

@@ -211,7 +211,7 @@ def _parse(uri: str) -> tuple[str, str]:
         kind = scheme.group(1).lower()
         if kind not in _OPENERS:
             raise SourceError(f"{public_name(uri)} is not supported; use rtsp://, http://, https:// or file://")
-        return kind, uri
+        return kind, f"{kind}://{uri[scheme.end() :]}"  # FFmpeg knows no HTTP://
     if not uri.strip():
         raise SourceError("the source is empty; give a camera (csi, usb:0), a video file, a folder, a URL or demo")
     try:

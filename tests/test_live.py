@@ -182,7 +182,7 @@ def test_from_afar_no_file_can_be_named(settings):
 
 
 def test_from_afar_cameras_names_and_what_runs_already_can():
-    fine = {"record": "out.mp4", "model": "a.tflite", "source": ["usb:1", "rtsp://10.0.0.1/x", "demo", "party.mp4"]}
+    fine = {"record": "out.mp4", "model": "a.tflite", "source": ["usb:1", "Rtsp://10.0.0.1/x", "demo", "party.mp4"]}
     check_untrusted(read_settings(fine), ["party.mp4"])
 
 

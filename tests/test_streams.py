@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from http_camera import address, serving
 
 import sources.opencv
 from errors import SourceError
-from sources import open_source
+from sources import identity, open_source
 
 RTSP_CAMERA = Path(__file__).with_name("rtsp_camera.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -57,6 +58,14 @@ def test_http_camera(server):
     assert times == sorted(times) and before <= times[0] and times[-1] <= after
     counts = [round(float(np.median(frame.image[:, 4:28])) / 10) for frame in frames]
     assert all((later - earlier) % 20 == 1 for earlier, later in zip(counts, counts[1:]))
+
+
+def test_an_address_may_begin_with_a_capital(server):
+    """As a phone's keyboard writes it; FFmpeg knows no Http://."""
+    url = address(server, "/cam")
+    with contextlib.closing(open_source(f"Http{url[4:]}", read_timeout=2)) as source:
+        assert source.read() is not None
+    assert identity(f"Http{url[4:]}") == identity(url)
 
 
 @pytest.mark.parametrize("path", ["/stall", "/close"])
