@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -70,7 +69,8 @@ class Pipeline:
         self._newest = classifier  # for the main thread: the inference thread may not have come to it yet
         self.pace = pace
         self.forget_after = forget_after
-        self._replacements: queue.SimpleQueue[Classifier] = queue.SimpleQueue()
+        self._replacing = threading.Lock()  # guards the next one
+        self._replacement: Classifier | None = None  # which the inference thread hasn't come to yet
         self._duration = duration
         self._max_frames = max_frames
         self._camera_meter = RateMeter()
@@ -150,13 +150,16 @@ class Pipeline:
         self._reset_wanted.set()
 
     def replace(self, classifier: Classifier) -> None:
-        """Lets another classifier go on from the next step on; the old one is closed.
+        """Lets another classifier go on from the next step on; the old one is closed, as is one that had no step.
 
         From now on next() gives no prediction that isn't in terms of its labels: one that the old one is making, or
         that waits to be taken, is left out if theirs differ.
         """
         self._newest = classifier
-        self._replacements.put(classifier)
+        with self._replacing:
+            superseded, self._replacement = self._replacement, classifier
+        if superseded is not None:  # while the camera is away there is no step, and more may follow
+            superseded.close()
 
     def _capture(self) -> None:
         for frame in self._frames():
@@ -201,8 +204,10 @@ class Pipeline:
         pace = self.pace
         if not pace.due(frame):
             return []
-        while not self._replacements.empty():
-            before, self._classifier = self._classifier, self._replacements.get()
+        with self._replacing:
+            replacement, self._replacement = self._replacement, None
+        if replacement is not None:
+            before, self._classifier = self._classifier, replacement
             self._classifier.resume(before)
             before.close()
         if self._reset_wanted.is_set():

@@ -235,6 +235,41 @@ def test_a_prediction_in_the_making_is_left_out_where_a_model_with_other_labels_
     assert frames[-1].index == 39
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_of_models_that_take_over_while_there_is_no_step_only_the_last_is_kept(live):
+    """As while a camera is away: each takes tens of megabytes."""
+
+    class Kept(Model):
+        labels = ["a"]
+        closed = False
+        before = None
+
+        def step(self, frame, timestamp):
+            prediction = super().step(frame, timestamp)
+            release.wait(60)
+            return prediction
+
+        def resume(self, other):
+            self.before = other
+
+        def close(self):
+            self.closed = True
+
+    release, models = threading.Event(), [Kept() for _ in range(3)]
+    first, second, third = models
+    with open_pipeline(Camera(live, frames=40), first, Pace(5)) as pipeline:
+        assert wait_until(lambda: first.begun)
+        pipeline.replace(second)
+        pipeline.replace(third)
+        assert [model.closed for model in models] == [False, True, False]
+        release.set()
+        drain(pipeline)
+
+    assert [len(model.begun) > 0 for model in models] == [True, False, True]
+    assert [model.closed for model in models] == [True, True, False]
+    assert third.before is first
+
+
 def test_turns_go_on_without_frames_and_without_steps_but_not_while_a_step_hangs():
     release = threading.Event()
     camera, model = Camera(live=True), Model()
