@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any, Sequence
 
+from errors import UserError
 from options import build_parser
 
 _PATHS = ("record", "snapshot")
@@ -22,7 +23,7 @@ def given_settings(arguments: Sequence[str]) -> dict[str, Any]:
         program runs in another folder than its caller: paths are absolute.
 
     Raises:
-        UserError: An unknown flag, or a value that is out of range.
+        UserError: An unknown flag, a value that is out of range, or a path that leads nowhere.
     """
     parser = build_parser()
     actions = {action.dest: action for action in reversed(parser._actions)}
@@ -59,4 +60,7 @@ def _source(text: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path)) if path else path
+    try:
+        return os.path.abspath(os.path.expanduser(path)) if path else path
+    except OSError:
+        raise UserError(f"{path}: the folder that you are in was deleted; change to another one") from None

@@ -102,7 +102,7 @@ def is_device(uri: str) -> bool:
 
     A link that udev makes is known by its name also while the camera isn't plugged in.
     """
-    with contextlib.suppress(ValueError):  # no file has such a name
+    with contextlib.suppress(ValueError, OSError):  # no file has such a name; the working folder was deleted
         return any(_DEVICE.fullmatch(path) for path in (uri, os.path.realpath(uri)))
     return False
 

@@ -10,6 +10,8 @@ import socket
 import pytest
 from camera_process import HTTP_CAMERA, RTSP_CAMERA, Server
 
+from errors import SourceError
+from sources import identity, open_source
 from sources.link import DeviceLink, Link, NetworkLink, link_to
 
 
@@ -81,3 +83,14 @@ def test_a_malformed_url_has_a_link_that_never_answers(url):
     link.prepare()
     assert not link.answers()
     link.cut()
+
+
+def test_a_working_folder_that_was_deleted_keeps_no_camera_from_being_named(tmp_path, monkeypatch):
+    """As by an update of the program while it runs."""
+    (tmp_path / "old").mkdir()
+    monkeypatch.chdir(tmp_path / "old")
+    (tmp_path / "old").rmdir()
+    assert isinstance(link_to("usb:0"), DeviceLink) and link_to("demo") is None
+    assert identity("demo") == identity("demo") != identity("rtsp://10.0.0.7/cam")
+    with pytest.raises(SourceError, match="party.mp4: No such file"):
+        open_source("party.mp4")

@@ -183,6 +183,14 @@ def test_only_what_stands_there_is_sent(here: Path):
     assert given_settings(["--live"]) == {"live": True}
 
 
+def test_a_path_in_a_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "old").mkdir()
+    monkeypatch.chdir(tmp_path / "old")
+    (tmp_path / "old").rmdir()
+    with pytest.raises(UserError, match="x.mp4: the folder that you are in was deleted"):
+        given_settings(["--live", "--record", "x.mp4"])
+
+
 def test_a_flag_is_sent_even_with_its_default_value():
     assert given_settings(["--top-k", "3", "--memory", "2.4", "--compile"]) == {
         "top-k": 3,
