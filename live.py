@@ -19,7 +19,7 @@ from remote.tables import setting_text
 from session import Session
 from settings import check_untrusted, read_settings, settings_of
 from thermal import read_heat
-from utils import say
+from utils import printable, say
 from view import View
 
 _PUBLISH_PERIOD = 0.5  # seconds between two looks at the statistics
@@ -125,7 +125,11 @@ class Live:
 
     def _settings(self) -> dict[str, Any]:
         """Returns what is in force; of a recording, the name that it has, and none once it has ended."""
-        return {**settings_of(self._session.options), "record": self._session.recording}
+        return {**settings_of(self._session.options), "record": self._recording_name()}
+
+    def _recording_name(self) -> str | None:
+        recording = self._session.recording
+        return None if recording is None else printable(recording)
 
     def _status(self, now: float) -> dict[str, Any]:
         session = self._session
@@ -134,13 +138,13 @@ class Live:
             "name": self._instance.name,
             "pid": os.getpid(),
             "uptime": round(now - self._started, 1),
-            "model": Path(session.options.model).name,
+            "model": printable(Path(session.options.model).name),
             "runtime": str(classifier.runtime),
             "threads": classifier.threads,
             "memory_mb": _resident_memory(),
             "temperature": read_heat().temperature,
             "paused": session.paused,
-            "recording": session.recording,
+            "recording": self._recording_name(),
             "events": session.events,
             "sources": [_source_status(view, name) for view, name in zip(session.views, session.names)],
         }

@@ -14,6 +14,7 @@ from errors import UserError
 from flags import Number, OrOff, Parser, nearest
 from options import build_parser
 from remote.instance import Flag
+from utils import printable
 
 _LIVE = """
     model labels source threads precision compile memory sample-fps idle max-cpu fit lang top-k threshold allow deny
@@ -116,4 +117,5 @@ def _to_json(value: Any, action: argparse.Action) -> Any:
         return [public_name(uri) for uri in value or []]
     if action.nargs == "*":
         return list(value or [])
-    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+    # A file's name may hold what no JSON can.
+    return value if value is None or isinstance(value, (bool, int, float)) else printable(str(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -159,6 +160,16 @@ def test_the_settings_as_they_are_shown_can_be_sent_back(tmp_path, monkeypatch):
             assert refused.value.code == 422
             error = json.loads(refused.value.read())["error"]
             assert "geheim" not in error and "ftp://" in error
+
+
+def test_a_file_whose_name_is_not_utf_8_hides_nothing_else(tmp_path):
+    """As old memory cards and archives have them; JSON can't hold it."""
+    with running(tmp_path, "--serve", "0", "--record", os.fsdecode(b"caf\xe9.mp4")) as program:
+        web = Web(program)
+        program.wait_for(lambda: json.loads(web.ask("/api/status")))
+        assert json.loads(web.ask("/api/settings"))["record"] == "caf?.mp4"
+        assert json.loads(web.ask("/api/status"))["recording"] == "caf?.mp4"
+        assert program.settings()["record"] == "caf?.mp4"
 
 
 def test_it_ends_within_two_seconds_with_everything_open(program):
