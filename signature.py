@@ -97,6 +97,12 @@ class Signature:
     states: list[tuple[Tensor, Tensor]]
     probabilities: Tensor | None = None
 
+    @property
+    def counts(self) -> list[Tensor]:
+        """States of a whole number that changes, as frame counts are."""
+        changing = [entering for entering, leaving in self.states if entering.index != leaving.index]
+        return [state for state in changing if state.dtype in (np.int32, np.int64) and state.size == 1]
+
 
 def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature:
     """Reads the only signature of a model, whatever its key; a tensor's position means nothing.
