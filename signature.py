@@ -159,6 +159,8 @@ def _complaint(signature: Signature) -> str | None:
     if probabilities is not None and (probabilities.shape, probabilities.dtype) != (logits.shape, np.float32):
         return f"output {probabilities} is not the probabilities of {logits}"
     for given, left in signature.states:
+        if () in (given.shape, left.shape):  # The runtimes lend no view of such a tensor.
+            return f"state {given} has no dimensions; a frame count must be [1]"
         newest = left.name == given.name + NEWEST and left.size < given.size
         if given.shape != left.shape and not newest:
             return f"state {given} leaves with another shape, {list(left.shape)}"
