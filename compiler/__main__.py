@@ -14,7 +14,7 @@ from typing import Sequence
 
 from compiler.build import compile_verified
 from compiler.graph import load
-from errors import ModelError, NotUnderstood, UserError
+from errors import HeadNotUnderstood, ModelError, NotUnderstood, UserError
 from model_metadata import copy_files
 from runtime import RUNTIMES, Runtime, choose_runtime, load_content, read_model
 from signature import read_signature
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str]) -> int:
         try:
             compiled = compile_verified(source, runtime, options.precision, options.horizons)
         except NotUnderstood as reason:
-            raise ModelError(f"can't compile {options.model}: {reason}; run it as it is") from None
+            remedy = "leave --horizons off" if isinstance(reason, HeadNotUnderstood) else "run it as it is"
+            raise ModelError(f"can't compile {options.model}: {reason}; {remedy}") from None
         compiled = copy_files(source, compiled)
         write_whole(options.output, compiled)
         print(f"verified against {options.model}, fresh and after 100 steps; wrote {options.output}")

@@ -131,6 +131,16 @@ def test_a_file_compiled_to_two_horizons_can_be_given(cache, tiny_model, tmp_pat
     check_memory_is_bounded_and_compiled(content, tmp_path, precision, limit=16)
 
 
+def test_the_command_says_where_two_horizons_cannot_be(tiny_model, tmp_path, capsys):
+    (tmp_path / "two.tflite").write_bytes(compile_model(tiny_model.read_bytes(), "float", horizons=True))
+    command = [str(tmp_path / "two.tflite"), "-o", str(tmp_path / "out.tflite")]
+
+    assert compiler.__main__.main([*command, "--horizons"]) == 3
+    assert capsys.readouterr().err.endswith("; leave --horizons off\n")
+    assert compiler.__main__.main(command) == 0
+    assert sum(pool.short for pool in pools_of((tmp_path / "out.tflite").read_bytes())) == 1
+
+
 def check_memory_is_bounded_and_compiled(content, folder, precision, limit):
     (folder / "model.tflite").write_bytes(content)
     labels = [str(number) for number in range(load(content).outputs["logits"].shape[1])]
