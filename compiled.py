@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import ModelError, NotUnderstood, PackageError
+from errors import HeadNotUnderstood, ModelError, NotUnderstood, PackageError
 from memory import METADATA, Pool, read_pools
 from metadata import read_metadata
 from release import release_file
@@ -78,7 +79,7 @@ def prepare(
         source: Its content.
         runtime: What will run it, and what it is verified with.
         precision: One of compiler.precision.PRECISIONS.
-        horizons: Whether the head is to read two horizons of memory, see compiler/pools.py.
+        horizons: Whether the head is to read two horizons of memory where it is understood, see compiler/pools.py.
         for_engine: Whether only engine.py is to run it, so that less crosses its border (compiler/passes/border.py) and
             constants are stored for little memory rather than for a small file.
 
@@ -98,7 +99,10 @@ def prepare(
     from compiler.build import compile_best
 
     try:
-        chosen, compiled = compile_best(source, runtime, precision, horizons, for_engine)
+        try:
+            chosen, compiled = compile_best(source, runtime, precision, horizons, for_engine)
+        except HeadNotUnderstood:  # Or it reads two horizons already.
+            chosen, compiled = compile_best(source, runtime, precision, False, for_engine)
     except (NotUnderstood, PackageError, ModelError) as reason:  # the last: the runtime refuses what was compiled
         if isinstance(reason, NotUnderstood):
             _remember(f"{name}-refused", str(reason).encode())  # It would take as long to find that out again.
@@ -118,14 +122,18 @@ def pools_of(content: bytes | memoryview) -> list[Pool]:
         NotUnderstood: The graph is beyond the compiler.
         PackageError: It has to be looked at, but neither package that brings the format's schema is installed.
     """
-    listed = read_metadata(content).get(METADATA)
-    if listed is not None:
-        return read_pools(listed)
+    with contextlib.suppress(ValueError):  # Something else by that name, or metadata that no runtime minds.
+        listed = read_metadata(content).get(METADATA)
+        if listed is not None:
+            return read_pools(listed)
+    from compiler.constants import fold_constants
     from compiler.graph import load, refuse_odd_graphs
     from compiler.pools import find_pools
 
     with refuse_odd_graphs():
-        return find_pools(load(bytes(content)))
+        graph = load(bytes(content))
+        fold_constants(graph, integers_only=True)  # Some graphs compute the 1 that they add to a count.
+        return find_pools(graph)
 
 
 def _cache_name(source: bytes, runtime: Runtime, precision: str, horizons: bool, for_engine: bool) -> str:

@@ -37,6 +37,10 @@ class NotUnderstood(Exception):
     """A model that is beyond the compiler: it is to be run as it is."""
 
 
+class HeadNotUnderstood(NotUnderstood):
+    """A model whose head can't be made to read two horizons of memory; otherwise the compiler may understand it."""
+
+
 class PackageError(UserError):
     """A Python package that is not installed, or not in a version that works here."""
 

@@ -26,6 +26,8 @@ from utils import printable
 METADATA = "TFLITE_METADATA"
 
 _LARGEST_LABELS = 2**20  # bytes
+# What a ZIP raises that is none, damaged, or encrypted.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, OSError, EOFError)
 # Numbers in the schema: of fields, and the members of its unions and enumerations that are read here.
 _NAME, _DESCRIPTION, _VERSION, _SUBGRAPHS, _AUTHOR, _LICENCE = 0, 1, 2, 3, 4, 5  # ModelMetadata
 _INPUTS, _OUTPUTS = 2, 3  # SubGraphMetadata
@@ -111,7 +113,7 @@ def inner_labels(content: bytes) -> list[str] | None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(name) as file:
             text = file.read(_LARGEST_LABELS + 1)
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"the label file {name} inside can't be read: {error}") from None
     try:
         labels = [line.strip() for line in text.decode("utf-8-sig").rstrip().splitlines()]
@@ -120,6 +122,20 @@ def inner_labels(content: bytes) -> list[str] | None:
     if len(text) > _LARGEST_LABELS or not labels or "" in labels:
         raise ValueError(f"the label file {name} inside is not one class name a line")
     return [printable(label) for label in labels]
+
+
+def copy_files(source: bytes, target: bytes) -> bytes:
+    """Returns the .tflite file `target` with the files, such as labels, that stand in a ZIP behind `source`, if any."""
+    whole = io.BytesIO(target)
+    try:
+        with zipfile.ZipFile(io.BytesIO(source)) as archive:
+            files = [(entry, archive.read(entry)) for entry in archive.infolist()]
+    except _UNREADABLE:  # Nor would they have been read there.
+        return target
+    with zipfile.ZipFile(whole, "a") as archive:
+        for entry, content in files:
+            archive.writestr(entry, content)
+    return whole.getvalue()
 
 
 def labels_of(model: str | os.PathLike[str], labels: str | None = None) -> Union[Path, list[str]]:

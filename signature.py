@@ -97,6 +97,12 @@ class Signature:
     states: list[tuple[Tensor, Tensor]]
     probabilities: Tensor | None = None
 
+    @property
+    def counts(self) -> list[Tensor]:
+        """States of a whole number that changes, as frame counts are."""
+        changing = [entering for entering, leaving in self.states if entering.index != leaving.index]
+        return [state for state in changing if state.dtype in (np.int32, np.int64) and state.size == 1]
+
 
 def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature:
     """Reads the only signature of a model, whatever its key; a tensor's position means nothing.
@@ -153,6 +159,8 @@ def _complaint(signature: Signature) -> str | None:
     if probabilities is not None and (probabilities.shape, probabilities.dtype) != (logits.shape, np.float32):
         return f"output {probabilities} is not the probabilities of {logits}"
     for given, left in signature.states:
+        if () in (given.shape, left.shape):  # The runtimes lend no view of such a tensor.
+            return f"state {given} has no dimensions; a frame count must be [1]"
         newest = left.name == given.name + NEWEST and left.size < given.size
         if given.shape != left.shape and not newest:
             return f"state {given} leaves with another shape, {list(left.shape)}"

@@ -20,7 +20,11 @@ def cache_folder() -> Path:
     """Returns movinet-pi in $XDG_CACHE_HOME, or else in ~/.cache; it may not exist."""
     # A relative path is to be ignored, says the XDG Base Directory Specification.
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()) / "movinet-pi"
+    if not os.path.isabs(base):
+        home = os.path.expanduser("~")
+        # A user without a home, as in a container, can't remember anything: nothing stands in there.
+        base = os.path.join(home if os.path.isabs(home) else os.devnull, ".cache")
+    return Path(base) / "movinet-pi"
 
 
 def cache_path(name: str) -> Path:

@@ -142,11 +142,16 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file so that its name never stands for half of it: temporary name, fsync, rename.
 
+    What stands there and is no file, such as /dev/null, is written to as it is: a rename would replace it.
+
     Raises:
         OutputError: The folder or the file can't be written.
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with open(descriptor, "wb") as file:

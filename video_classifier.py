@@ -23,7 +23,7 @@ from memory import Memory, Pool
 from pixel_range import range_inside, real_levels
 from release import release_heap
 from runtime import choose_runtime, read_model
-from signature import read_signature
+from signature import Signature, read_signature
 from teaching.answer import read_unknown
 from tuning import choose_threads, time_runs
 
@@ -110,8 +110,8 @@ class VideoClassifier(Classifier):
                 prepared.content, self.runtime, measure=lambda number: time_runs(self._run(prepared, number).invoke)
             )
         self.threads = threads or min(4, os.cpu_count() or 1)
-        self._pools = [] if memory is None else self._find_pools(prepared.content)
         self.engine: Engine | None = self._run(prepared, self.threads)
+        self._pools = [] if memory is None else self._find_pools(prepared.content, self.engine.signature)
         self.unknown = read_unknown(model, self.labels)
         self.memory = None if memory is None else self.bounded_memory(memory)
         signature = self.engine.signature
@@ -180,9 +180,18 @@ class VideoClassifier(Classifier):
         interpreter = prepared.load(threads)
         return Engine(interpreter, read_signature(interpreter, self._model))
 
-    def _find_pools(self, content: bytes | memoryview) -> list[Pool] | None:
+    def _find_pools(self, content: bytes | memoryview, signature: Signature) -> list[Pool] | None:
         try:
-            return pools_of(content)
+            pools = pools_of(content)
         except (NotUnderstood, PackageError) as reason:
             self.notes.append(f"memory is not bounded: {reason}")
             return None
+        names = {entering.name for entering, _ in signature.states}
+        if not names.issuperset(name for pool in pools for name in (pool.buffer, pool.count)):
+            self.notes.append("memory is not bounded: the file lists pools that are not among its states")
+            return None
+        lone = sorted({count.name for count in signature.counts} - {pool.count for pool in pools})
+        if lone:
+            several = f" and {len(lone) - 1} more" if len(lone) > 1 else ""
+            self.notes.append(f"memory is not bounded throughout: no known pool goes with {lone[0]}{several}")
+        return pools

@@ -14,8 +14,10 @@ from typing import Sequence
 
 from compiler.build import compile_verified
 from compiler.graph import load
-from errors import ModelError, NotUnderstood, UserError
+from errors import HeadNotUnderstood, ModelError, NotUnderstood, UserError
+from model_metadata import copy_files
 from runtime import RUNTIMES, Runtime, choose_runtime, load_content, read_model
+from signature import read_signature
 from tuning import time_runs
 from utils import write_whole
 
@@ -33,25 +35,29 @@ def main(arguments: Sequence[str]) -> int:
     try:
         runtime = choose_runtime(options.runtime)
         source = read_model(options.model)
-        load_content(options.model, source, runtime, threads=1)  # a damaged file must not get to the compiler
+        # A damaged file, or one that takes no stream, must not get to the compiler.
+        read_signature(load_content(options.model, source, runtime, threads=1), options.model)
         try:
             compiled = compile_verified(source, runtime, options.precision, options.horizons)
         except NotUnderstood as reason:
-            raise ModelError(f"can't compile {options.model}: {reason}; run it as it is") from None
+            remedy = "leave --horizons off" if isinstance(reason, HeadNotUnderstood) else "run it as it is"
+            raise ModelError(f"can't compile {options.model}: {reason}; {remedy}") from None
+        compiled = copy_files(source, compiled)
         write_whole(options.output, compiled)
         print(f"verified against {options.model}, fresh and after 100 steps; wrote {options.output}")
         if options.report:
-            _report({Path(options.model).name: source, Path(options.output).name: compiled}, runtime)
+            _report([(Path(options.model).name, source), (Path(options.output).name, compiled)], runtime)
         return 0
     except UserError as error:
         print(f"compiler: {error}", file=sys.stderr)
         return error.status
 
 
-def _report(models: dict[str, bytes], runtime: Runtime) -> None:
-    width = max(map(len, models))
+def _report(models: Sequence[tuple[str, bytes]], runtime: Runtime) -> None:
+    """Prints the facts of each model, given by name and content; two may have one name, in different folders."""
+    width = max(len(name) for name, _ in models)
     print(f"\n{'':{width}}{'operators':>11}{'partitions':>12}{'bytes':>12}{'ms a run':>10}   {runtime}, 1 thread")
-    for name, content in models.items():
+    for name, content in models:
         interpreter = load_content(name, content, runtime, threads=1)
         # Once loaded, each piece that XNNPACK took over stands in the list as one more operator.
         partitions = sum(each["op_name"] == "DELEGATE" for each in interpreter._get_ops_details())

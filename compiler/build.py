@@ -48,10 +48,11 @@ def compile_verified(
         source: Content of the file.
         runtime: To run both with.
         precision: "float", held to what the source computes in real numbers, or "int8", held to rounding errors.
-        horizons: As for prepare.
-        for_engine: Likewise.
+        horizons: Whether the head is to read two horizons of memory, see compiler/pools.py.
+        for_engine: As for prepare.
 
     Raises:
+        HeadNotUnderstood: There can't be two horizons.
         NotUnderstood: Something in it is beyond the compiler, or the result isn't the same function.
         PackageError: Neither package that brings the format's schema is installed.
     """
@@ -68,9 +69,12 @@ def compile_verified(
 
 @refuse_odd_graphs()
 def compile_model(source: bytes, precision: str, horizons: bool, for_engine: bool = False) -> bytes:
-    """Compiles a sound .tflite file, and lists its pools in the result's metadata; the arguments are prepare's.
+    """Compiles a sound .tflite file, and lists its pools in the result's metadata.
+
+    The arguments are those of compile_verified.
 
     Raises:
+        HeadNotUnderstood: There can't be two horizons.
         NotUnderstood: Something in it is beyond the compiler.
         PackageError: Neither package that brings the format's schema is installed.
     """

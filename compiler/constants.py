@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from compiler.graph import Graph, Operator, Quantization, Tensor, constant, save
-from compiler.operators import CHANCE
+from compiler.operators import CHANCE, operand
 from runtime import choose_runtime
 
 
@@ -97,10 +97,23 @@ def is_half(values: np.ndarray) -> bool:
         return bool((values.astype(np.float16).astype(np.float32) == values).all())
 
 
-def fold_constants(graph: Graph) -> None:
-    """Computes the operators that read constants only, with the runtime itself."""
+def fold_constants(graph: Graph, integers_only: bool = False) -> None:
+    """Computes the operators that read constants only, with the runtime itself, and sizes, which are constant here.
+
+    Args:
+        graph: To be changed.
+        integers_only: Whether those that read other numbers than int32 and int64 are left.
+    """
     for operator in list(graph.operators):
-        known = all(tensor is None or tensor.data is not None for tensor in operator.inputs)
+        if operator.kind == "SHAPE":
+            (sizes,) = operator.outputs
+            sizes.data = np.array(operand(operator).shape, sizes.dtype)
+            graph.operators.remove(operator)
+            continue
+        read = [tensor for tensor in operator.inputs if tensor is not None]
+        known = all(tensor.data is not None for tensor in read)
+        if integers_only and any(tensor.dtype not in (np.int32, np.int64) for tensor in read):
+            continue
         if operator.inputs and known and not operator.kind.startswith(CHANCE):
             for tensor, values in zip(operator.outputs, _evaluate(operator)):
                 tensor.data, tensor.grid = values, None

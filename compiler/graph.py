@@ -285,10 +285,11 @@ class _Writer:
 
 
 def _read_tensor(tensor: Any, buffers: list[bytes]) -> Tensor:
+    name = (tensor.name or b"").decode(errors="replace")
     if tensor.isVariable or tensor.sparsity is not None:
-        raise NotUnderstood(f"tensor {tensor.name!r} is a variable or sparse")
+        raise NotUnderstood(f"tensor {name!r} is a variable or sparse")
     if tensor.type not in _DTYPES:
-        raise NotUnderstood(f"tensor {tensor.name!r} has a type that is not known here")
+        raise NotUnderstood(f"tensor {name!r} has a type that is not known here")
     dtype = _DTYPES[tensor.type]
     shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
     raw = buffers[tensor.buffer]
@@ -299,13 +300,13 @@ def _read_tensor(tensor: Any, buffers: list[bytes]) -> Tensor:
         scales = np.array(given.scale, np.float32)
         zero_points = np.zeros(len(scales), np.int64) if given.zeroPoint is None else np.array(given.zeroPoint)
         quantization = Quantization(scales, zero_points, given.quantizedDimension)
-    return Tensor((tensor.name or b"").decode(errors="replace"), shape, dtype, data, quantization)
+    return Tensor(name, shape, dtype, data, quantization)
 
 
 def _read_code(code: Any) -> tuple[str, int]:
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     if number == schema.BuiltinOperator.CUSTOM:
-        raise NotUnderstood(f"it uses the custom operator {code.customCode!r}")
+        raise NotUnderstood(f"it uses the custom operator {(code.customCode or b'').decode(errors='replace')!r}")
     if number not in _KINDS:
         raise NotUnderstood(f"it uses the operator number {number}, which is not known here")
     return _KINDS[number], code.version

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Iterable
+from typing import Iterable, Iterator
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from compiler.graph import Graph, Operator, Tensor, constant
 from compiler.operators import BINARY, CONVOLUTIONS, UNARY, has_activation, operand, reshape
 from compiler.schema import schema
 from compiler.unknown import known_classes
-from errors import NotUnderstood
+from errors import HeadNotUnderstood
 from memory import Pool
 
 # What only changes how the same numbers are stored.
@@ -83,7 +83,8 @@ def add_horizons(graph: Graph) -> None:
     To be done last: a pass that takes equal frame counts for one would undo it.
 
     Raises:
-        NotUnderstood: The logits aren't read from one float pool, or the head isn't understood; the graph is unchanged.
+        HeadNotUnderstood: The logits aren't read from one float pool, or the head isn't understood; the graph is
+            unchanged.
     """
     found, logits = _head_pool(graph)
     mean = found.mean.outputs[0]
@@ -116,27 +117,48 @@ def add_horizons(graph: Graph) -> None:
 
 def _find(graph: Graph) -> list[_Found]:
     producers = graph.producers()
-    counts, sums = {}, {}
+    counts, sums = [], {}
     for name, (enters, leaves) in graph.states().items():
         total, storing = _origin(leaves, producers)
         for added, operators in _addends(total, enters, producers):
-            one = _origin(added, producers)[0].data
             accumulator = _Accumulator(name, added, frozenset([*operators, *storing]))
-            if one is None and enters not in _sources(graph, added):
+            if _is_one(added, producers):
+                counts.append(accumulator)
+            elif _origin(added, producers)[0].data is None and enters not in _sources(graph, added):
                 sums[total] = accumulator
-            elif one is not None and one.size == 1 and one.item() == 1:
-                counts[total] = accumulator
     found: list[_Found] = []
+    unknown = set()  # Counts that something else is divided by, too, which might be a sum of all frames.
     for operator in graph.operators:
         if operator.kind == "DIV" and not has_activation(operator):
             (total, above), (frames, below) = (_origin(operand(operator, place), producers) for place in (0, 1))
-            if total in sums and frames in counts:
-                buffer, count = sums[total], counts[frames]
+            counted = next(_counted(graph, frames, counts, producers), None)
+            if total in sums and counted is not None:
+                buffer, (count, counting) = sums[total], counted
                 short = any(other.added is buffer.added for other in found)
                 pool = Pool(buffer.name, count.name, short, *_grid(graph, buffer.name))
-                members = frozenset([operator, *above, *below]) | buffer.operators | count.operators
+                members = frozenset([operator, *above, *below, *counting]) | buffer.operators | count.operators
                 found.append(_Found(pool, operator, buffer.added, members))
-    return found
+            elif counted is not None:
+                unknown.add(counted[0].name)
+    return [each for each in found if each.pool.count not in unknown]
+
+
+def _counted(
+    graph: Graph, frames: Tensor, counts: Iterable[_Accumulator], producers: dict[Tensor, Operator]
+) -> Iterator[tuple[_Accumulator, list[Operator]]]:
+    """Yields the count, as it enters, that a tensor is one more than, and the operators that add the one.
+
+    They need not be those that compute the count as it leaves: some graphs add a second time, or to float numbers.
+    """
+    for count in counts:
+        for added, operators in _addends(frames, graph.inputs[count.name], producers):
+            if _is_one(added, producers):
+                yield count, operators
+
+
+def _is_one(tensor: Tensor, producers: dict[Tensor, Operator]) -> bool:
+    values = _origin(tensor, producers)[0].data
+    return values is not None and values.size == 1 and values.item() == 1
 
 
 def _addends(
@@ -192,7 +214,7 @@ def _head_pool(graph: Graph) -> tuple[_Found, Tensor]:
     """Returns the pool that all of the logits are read from, the last if there are several, and the logits."""
     rest = [tensor for name, tensor in graph.outputs.items() if name not in graph.inputs]
     if len(rest) != 1 or rest[0].dtype != np.float32:
-        raise NotUnderstood("it gives not only float logits beside its states")
+        raise HeadNotUnderstood("it gives not only float logits beside its states")
     logits = rest[0]
     given = _dependents(graph, graph.inputs.values())
     for found in reversed(_find(graph)):
@@ -201,11 +223,11 @@ def _head_pool(graph: Graph) -> tuple[_Found, Tensor]:
         read = {tensor for operator in head for tensor in operator.inputs if tensor in given}
         if logits in beyond and read <= beyond:
             if found.pool.scale:
-                raise NotUnderstood(f"{found.pool.buffer} is quantized")
+                raise HeadNotUnderstood(f"{found.pool.buffer} is quantized")
             if any(graph.outputs[name] in beyond for name in graph.states()):
-                raise NotUnderstood("a state is computed from the head's pool")
+                raise HeadNotUnderstood("a state is computed from the head's pool")
             return found, logits
-    raise NotUnderstood("no pool is what all of the logits are read from")
+    raise HeadNotUnderstood("no pool is what all of the logits are read from")
 
 
 def _start_of_affine_end(graph: Graph, mean: Tensor, logits: Tensor) -> Tensor:
@@ -244,22 +266,22 @@ def _sources(graph: Graph, tensor: Tensor) -> set[Tensor | None]:
 
 
 def _check_rowwise(mean: Tensor, operators: list[Operator], varying: set[Tensor]) -> None:
-    """Raises NotUnderstood unless these operators can be given two rows in place of one."""
+    """Raises HeadNotUnderstood unless these operators can be given two rows in place of one."""
     for operator in operators:
         if operator.kind not in _ROWWISE:
-            raise NotUnderstood(f"the head has an operator {operator.kind}")
+            raise HeadNotUnderstood(f"the head has an operator {operator.kind}")
     for tensor in [mean, *(tensor for operator in operators for tensor in (*operator.inputs, *operator.outputs))]:
         # What varies must have its one row in front; what doesn't only needs to fit any number of rows.
         if tensor in varying and (len(tensor.shape) < 2 or tensor.shape[0] != 1):
-            raise NotUnderstood(f"the head computes {tensor.name!r} {list(tensor.shape)}, not [1, ...]")
+            raise HeadNotUnderstood(f"the head computes {tensor.name!r} {list(tensor.shape)}, not [1, ...]")
 
 
 def _check_passage(graph: Graph, rows: Tensor, doubled: list[Operator], varying: set[Tensor]) -> None:
-    """Raises NotUnderstood unless all that varies behind these operators is computed from the rows that they give."""
+    """Raises HeadNotUnderstood unless all that varies behind these operators is computed from their rows."""
     beyond = _dependents(graph, [rows])
     for operator in graph.operators:
         if operator not in doubled and any(tensor in varying and tensor not in beyond for tensor in operator.inputs):
-            raise NotUnderstood("the head is read beside its end, too")
+            raise HeadNotUnderstood("the head is read beside its end, too")
 
 
 def _copy_pool(graph: Graph, found: _Found) -> dict[Operator, Operator]:
@@ -268,7 +290,7 @@ def _copy_pool(graph: Graph, found: _Found) -> dict[Operator, Operator]:
     stem = buffer[: -len("_pool_buffer")] if buffer.endswith("_pool_buffer") else buffer
     names = {buffer: f"{stem}_short_pool_buffer", count: f"{stem}_short_pool_frame_count"}
     if not graph.inputs.keys().isdisjoint(names.values()):
-        raise NotUnderstood(f"it has a state {names[buffer]} already")
+        raise HeadNotUnderstood(f"it has a state {names[buffer]} already")
     copied = {}
     for name, short in names.items():
         copied[graph.inputs[name]] = graph.inputs[short] = copy.copy(graph.inputs[name])

@@ -69,7 +69,7 @@ def relative_time(first: Engine, second: Engine) -> float:
 def agree(logits: np.ndarray, expected: np.ndarray) -> bool:
     """Whether rounding has done no harm. Both are float [frames, classes]; a shift of all classes means nothing."""
     logits, expected = (each - each.mean(axis=1, keepdims=True) for each in (logits, expected))
-    error = np.sqrt(np.square(logits - expected).mean() / np.square(expected).mean())
+    error = np.sqrt(np.square(logits - expected).mean() / max(np.square(expected).mean(), 1e-12))  # 0: one class
     same_top = (logits.argmax(axis=1) == expected.argmax(axis=1)).mean()
     return bool(error <= _TOLERANCE and same_top >= _SAME_TOP)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -156,6 +158,22 @@ def test_without_a_cache_it_runs_all_the_same(tiny_model: Path, tiny_labels: Pat
     (tmp_path / "cache").write_text("a file where the folder should be")
     with VideoClassifier(tiny_model, tiny_labels, precision="float", memory=12) as classifier:
         assert classifier.compiled and classifier.step(np.zeros((32, 32, 3), np.uint8)).top[0].label == "dark"
+
+
+def test_a_user_without_a_home_has_no_cache(tiny_model: Path, tiny_labels: Path, tmp_path: Path) -> None:
+    """As in a container that is run under a number. The folder "~" isn't one either."""
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); os.getuid = lambda: 2**31 - 5\n"
+        "from video_classifier import VideoClassifier\n"
+        f"model, labels = {str(tiny_model)!r}, {str(tiny_labels)!r}\n"
+        "with VideoClassifier(model, labels, precision='float', threads='auto') as classifier:\n"
+        "    print(classifier.notes[0])\n"
+    )
+    environment = {name: text for name, text in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout.partition(" in ")[0]) == (0, "compiled to float"), done.stderr
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="this system doesn't tell what is in memory")

@@ -120,6 +120,18 @@ def test_its_pools_are_found_and_take_two_horizons(recipe: Recipe, seed: int) ->
     assert error(run(save(two), frames, "litert"), run(save(one), frames, "litert")) < 1e-5
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_channel_whose_scale_is_zero_is_computed_in_float() -> None:
+    recipe = Recipe(TWO_LAYERS, storage="int8")
+    graph = load(make(recipe, 1))
+    weights = next(operator.inputs[1] for operator in graph.operators if operator.kind == "CONV_2D")
+    assert weights.quantization is not None
+    weights.quantization.scales[0] = 0
+    frames = some_frames(recipe.size, 1)
+    expected = run(compiled(save(graph), "float"), frames, "litert")
+    assert error(run(compiled(save(graph)), frames, "litert"), expected) < 0.2
+
+
 @pytest.mark.parametrize("storage", ["float32", "float16", "dynamic"])
 def test_sources_that_compute_in_float_are_refused(storage: str) -> None:
     with pytest.raises(NotUnderstood, match="not 8-bit integers"):
@@ -416,6 +428,7 @@ def test_agreement_means_the_same_ranking_within_a_share_of_the_spread() -> None
     assert not agree(expected + 0.1 * noise, expected)
     assert not agree(-expected, expected)
     assert not agree(expected * np.nan, expected)
+    assert agree(np.ones((3, 1)), np.ones((3, 1)))  # One class has no spread.
 
 
 # --- the real files

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Sequence
 
 import cv2
 import numpy as np
 import pytest
 from conftest import skip_without_schema
-from graph_network import Layer, Recipe
+from graph_network import Layer, Network, Recipe, integers, number
 from graphs import make, make_float, random_frames, recipes, run
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from compiled import pools_of
 from compiler import compile_graph
+from compiler.build import compile_model
 from compiler.graph import Graph, Operator, Tensor, constant, load, save
 from compiler.pools import add_horizons, find_pools
 from compiler.schema import schema
@@ -22,7 +24,7 @@ from errors import NotUnderstood
 from memory import Memory, Pool
 from runtime import choose_runtime
 from utils import fit_frame
-from video_classifier import softmax
+from video_classifier import VideoClassifier, softmax
 
 skip_without_schema()
 
@@ -135,6 +137,91 @@ def test_only_what_sums_and_divides_by_a_count_is_a_pool() -> None:
     assert find_pools(_accumulating("")) == [Pool("s", "n")]
     for change in ("constant", "itself", "activation", "two", "divisor"):
         assert find_pools(_accumulating(change)) == [], change
+
+
+class _CountsTwice(Network):
+    """The mean divides by a sum of its own, not by the count as it leaves."""
+
+    def count(self, prefix: str) -> Tensor:
+        super().count(prefix)
+        entering = self.graph.inputs[f"{prefix}_pool_frame_count"]
+        return self.add("ADD", [entering, constant(np.array([1], np.int32))], (1,), np.int32)
+
+
+class _CountsInFloat(Network):
+    """Likewise, and adds the one to a real number."""
+
+    def count(self, prefix: str) -> Tensor:
+        super().count(prefix)
+        entering = self.add("CAST", [self.graph.inputs[f"{prefix}_pool_frame_count"]], (1,))
+        return self.add("ADD", [entering, number(1)], (1,))
+
+    def add(self, kind: str, inputs: Sequence[Tensor], shape: Sequence[int], *rest: Any, **options: Any) -> Tensor:
+        done = kind == "CAST" and inputs[0].dtype == np.float32
+        return inputs[0] if done else super().add(kind, inputs, shape, *rest, **options)
+
+
+class _CountsTheFramesGiven(Network):
+    """What is added is the length of the image's axis of time, as in files whose sizes were left open."""
+
+    def count(self, prefix: str) -> Tensor:
+        name = f"{prefix}_pool_frame_count"
+        sizes = self.add("SHAPE", [self.graph.inputs["image"]], (5,), np.int32, outType=schema.TensorType.INT32)
+        given = self.add("STRIDED_SLICE", [sizes, *(integers([place]) for place in (1, 2, 1))], (1,), np.int32)
+        entering = self.input(name, (1,), np.int32)
+        self.graph.outputs[name] = self.add("ADD", [entering, given], (1,), np.int32)
+        return self.graph.outputs[name]
+
+
+@pytest.mark.parametrize("network", [_CountsTwice, _CountsInFloat, _CountsTheFramesGiven])
+def test_pools_are_found_however_their_frames_are_counted(network: type[Network]) -> None:
+    frames = random_frames(SQUEEZING.size, 20, 3)
+    limits = {"state_block0_layer0": 4, "state_block2_layer0": 4, "state_head": 4}
+    expected = walk(make(SQUEEZING, 3), frames, forget_by_hand(limits))
+    content = save(network(SQUEEZING, 3).build())
+    for form in (content, compile_model(content, "float", horizons=False)):
+        pools = pools_of(form)
+        assert len(pools) == 3
+        np.testing.assert_allclose(walk(form, frames, Memory(pools, 4).bound), expected, rtol=1e-3, atol=1e-4)
+
+
+class _MeanAsState(Network):
+    """The head keeps the mean, not the sum, and counts in the first block's count."""
+
+    def head_pool(self, value: Tensor) -> Tensor:
+        shape = (1, 1, 1, 1, value.shape[-1])
+        mean = self.add("MEAN", [value, integers((1, 2, 3))], shape, keepDims=True)
+        before = self.add("CAST", [self.graph.inputs["state_block0_layer0_pool_frame_count"]], (1,))
+        after = self.add("CAST", [self.graph.outputs["state_block0_layer0_pool_frame_count"]], (1,))
+        old = self.add("MUL", [self.input("state_head_pool_buffer", shape), before], shape)
+        new = self.add("DIV", [self.add("ADD", [old, mean], shape), after], shape)
+        self.graph.outputs["state_head_pool_buffer"] = new
+        return self.flat(new)
+
+
+class _CountsForOthers(Network):
+    """A count of no pool, which must not be taken for one of a pool because both are always equal."""
+
+    def head_pool(self, value: Tensor) -> Tensor:
+        mean, count = super().head_pool(value), self.add("CAST", [self.count("place")], (1,))
+        return self.add("ADD", [mean, self.add("SIN", [count], (1,))], mean.shape)
+
+
+@pytest.mark.parametrize(("network", "bounded"), [(_MeanAsState, 1), (_CountsForOthers, 3)])
+def test_what_else_counts_frames_is_not_bounded(
+    network: type[Network], bounded: int, cache: Path, tmp_path: Path
+) -> None:
+    frames = random_frames(SQUEEZING.size, 20, 3)
+    content = save(network(SQUEEZING, 3).build())
+    compiled = compile_model(content, "float", horizons=False)
+    assert len(pools_of(content)) == len(pools_of(compiled)) == bounded
+    source, result = (walk(form, frames, Memory(pools_of(form), 4).bound) for form in (content, compiled))
+    np.testing.assert_allclose(result, source, rtol=1e-3, atol=1e-4)
+
+    (tmp_path / "model.tflite").write_bytes(content)
+    for precision in ("source", "float"):
+        with VideoClassifier(tmp_path / "model.tflite", list("abcde"), precision=precision, memory=4) as classifier:
+            assert classifier.notes[-1].startswith("memory is not bounded throughout: no known pool goes with ")
 
 
 @given(recipe=recipes(), seed=st.integers(0, 999))

@@ -152,6 +152,16 @@ def test_written_whole(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    """Such as /dev/null, which root could lose."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = subprocess.Popen(["cat", path], stdout=subprocess.PIPE)
+    write_whole(path, b"new")
+    assert reader.communicate(timeout=60)[0] == b"new"
+    assert path.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
 def test_unwritable_places_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file"):
         write_whole(tmp_path / "missing" / "result.json", b"new")

@@ -509,6 +509,11 @@ IMAGE, STATE = ((1, 1, 8, 8, 3),), ((1, 4),)
             {"s": "t", "t": "s", "logits": "s"},
             "state s (float32 [1, 4]) leaves with another shape, [1, 5]",
         ),
+        (
+            {"image": IMAGE, "s": STATE, "n": ((), "INT32")},
+            {"s": "s", "n": "n", "logits": "s"},
+            "state n (int32 []) has no dimensions",
+        ),
     ],
 )
 def test_models_of_another_kind(

@@ -179,6 +179,8 @@ def _weights_suit(operator: Operator) -> bool:
     if bias is None or result is None:
         return False
     raw = _raw_bias(operator)
+    if not np.isfinite(raw).all():
+        return False
     lost = np.abs(raw * _bias_scales(operator) - bias)
     return bool((np.abs(raw) < 2**31).all() and (lost <= _LEAST * result.scales).all())
 
@@ -199,7 +201,8 @@ def _bias_scales(operator: Operator) -> np.ndarray:
 
 
 def _raw_bias(operator: Operator) -> np.ndarray:
-    """Returns a constant bias in that step, rounded, float64 [channels]."""
+    """Returns a constant bias in that step, rounded, float64 [channels]; not finite where the step is 0."""
     bias = _bias(operator)
     assert bias is not None
-    return np.rint(bias / _bias_scales(operator))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.rint(bias / _bias_scales(operator))

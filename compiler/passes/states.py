@@ -8,6 +8,8 @@ import numpy as np
 
 from compiler.graph import Graph
 from compiler.operators import has_activation
+from compiler.pools import find_pools
+from memory import METADATA
 
 
 def drop_idle_states(graph: Graph) -> None:
@@ -22,12 +24,13 @@ def drop_idle_states(graph: Graph) -> None:
 def merge_counts(graph: Graph) -> None:
     """Keeps one of several frame counts that are always equal.
 
-    Counts to which each step adds the same are: all states of a fresh stream begin at zero. Not so in a graph with
-    pools of two horizons, which whoever runs it bounds differently; it says so in its metadata.
+    Counts to which each step adds the same are: all states of a fresh stream begin at zero. Only those of pools that
+    whoever runs the graph bounds differ from others afterwards, and, in a graph with pools of two horizons, from each
+    other; such a graph says so in its metadata.
     """
-    if "pools" in graph.metadata:
+    if METADATA in graph.metadata:
         return
-    producers = graph.producers()
+    producers, bounded = graph.producers(), {pool.count for pool in find_pools(graph)}
     known: dict[Any, str] = {}
     for name, (entering, leaving) in list(graph.states().items()):
         adder = producers.get(leaving)
@@ -37,7 +40,7 @@ def merge_counts(graph: Graph) -> None:
         if other is None or other.data is None or entering.dtype != np.int32:
             continue
         amount = np.broadcast_to(other.data, leaving.shape).tobytes()
-        first = known.setdefault((entering.shape, leaving.shape, amount), name)
+        first = known.setdefault((entering.shape, leaving.shape, amount, name in bounded), name)
         if first != name:
             old, new = graph.outputs.pop(name), graph.outputs[first]
             graph.replace(old, new)
