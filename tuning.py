@@ -21,9 +21,10 @@ from user_cache import recall, remember
 
 MOST_THREADS = 4
 _TIE = 0.1  # A further thread must save this share of the time: what it saves less isn't worth its heat.
-_WARM_UP = 3  # runs
-_LEAST_RUNS, _MOST_RUNS = 5, 50
-_RUN_SECONDS = 0.4  # for one number of threads, unless the least runs take longer
+_ROUNDS = 2  # of all numbers of threads: what else the machine does for a second must not decide for good
+_WARM_UP = 2  # runs
+_LEAST_RUNS, _MOST_RUNS = 3, 50
+_RUN_SECONDS = 0.25  # for one number of threads in a round, unless the least runs take longer
 
 
 def choose_threads(content: bytes | memoryview, runtime: Runtime, measure: Callable[[int], float]) -> int:
@@ -32,7 +33,7 @@ def choose_threads(content: bytes | memoryview, runtime: Runtime, measure: Calla
     Args:
         content: Of a .tflite file. What was measured is remembered for it, the runtime and this machine.
         runtime: What runs it.
-        measure: Number of threads to seconds; called for each number of cores up to MOST_THREADS.
+        measure: Number of threads to seconds; called for each number of cores up to MOST_THREADS, in each round.
     """
     most = min(MOST_THREADS, available_cores())
     if most == 1:
@@ -44,7 +45,8 @@ def choose_threads(content: bytes | memoryview, runtime: Runtime, measure: Calla
     known = _read_times(recall(name), most)
     if known is not None:
         return fastest(known)
-    times = {threads: measure(threads) for threads in range(1, most + 1)}
+    rounds = [[measure(threads) for threads in range(1, most + 1)] for _ in range(_ROUNDS)]
+    times = dict(enumerate(map(min, *rounds), 1))
     record = {"runtime": str(runtime), "machine": machine, "seconds": times}
     remember(name, json.dumps(record, indent=1).encode())
     return fastest(times)
@@ -60,7 +62,7 @@ def fastest(times: dict[int, float]) -> int:
 
 
 def time_runs(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Returns the median seconds of a run, from enough of them to tell but in about half a second."""
+    """Returns the median seconds of a run, from enough of them to tell but in a quarter of a second."""
     for _ in range(_WARM_UP):
         run()
     times: list[float] = []
