@@ -32,9 +32,9 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import cv2
 import numpy as np
 
-from compiler import compile_graph
 from compiler.graph import load, save
 from compiler.pools import add_horizons, find_pools
+from compiler.rewrite import compile_graph
 from errors import SourceError, UserError
 from memory import Memory, Pool
 from plotting import import_figure

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from compiled import prepare
-from compiler import compile_graph
 from compiler.graph import Graph, load, save
 from compiler.precision import agree
+from compiler.rewrite import compile_graph
 from compiler.unknown import drop_unknown
 from compiler.verify import real_form, sampled_logits
 from engine import Engine

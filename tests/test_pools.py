@@ -14,9 +14,9 @@ from graphs import make, make_float, random_frames, recipes, run
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from compiler import compile_graph
 from compiler.graph import Graph, Operator, Tensor, constant, load, save
 from compiler.pools import add_horizons, find_pools
+from compiler.rewrite import compile_graph
 from compiler.schema import schema
 from errors import NotUnderstood
 from memory import Memory, Pool
