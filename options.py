@@ -339,7 +339,8 @@ def _add_remote(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--control", action=_SWITCH, default=True,
-        help="let --live of the same user reach this program, through a Unix socket (default: yes)",
+        help="let --live of the same user reach this program, through a Unix socket; --no-control makes none "
+        "(default: yes)",
     )
     group.add_argument(
         "--instance", metavar="NAME", help="name of this program, or with --live of the one meant (default: its number)"
