@@ -194,7 +194,7 @@ def write_model(
         rounded, real = sampled_logits(content, chosen), sampled_logits(real_form(content), chosen)
         # The taught classes by themselves, too: the samples are noise, far from all clips, and "unknown" far above all.
         if not (agree(rounded, real) and agree(rounded[:, :classes], real[:, :classes])):
-            raise ModelError("taught in int8, the model would say something else than what was fitted; write it as float")
+            raise ModelError("taught in int8, it would say something else than what was fitted; write it as float")
     write_model_files(path, content, lines)
     return path
 
