@@ -45,11 +45,12 @@ from typing import Any, Iterator, Sequence
 import models
 from errors import UserError
 from measuring import MEMORY, report, speed
-from plotting import import_figure
+from plotting import check_drawable
 from runtime import RUNTIMES, choose_runtime
 from signals import Signals
 from sinks.display import find_display
 from sinks.window import Window
+from utils import check_writable
 
 _ROOT = Path(__file__).resolve().parent
 _TINY = _ROOT / "tests" / "data" / "tiny.tflite"
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit status."""
     try:
         options = _parse(arguments)
+        if options.json is not None:
+            check_writable(options.json)
         paths = [models.find_model(name) for name in options.models] or sorted(_ROOT.glob("models/*.tflite")) or [_TINY]
         facts = report.machine()
         print(report.describe(facts))
@@ -104,7 +107,7 @@ def _count(text: str) -> int:
 
 def _measure_speed(options: argparse.Namespace, paths: list[Path], facts: dict[str, Any]) -> None:
     if options.plot is not None:
-        import_figure("--plot")  # Better to know now than after ten minutes.
+        check_drawable(options.plot, "--plot")  # Better to know now than after ten minutes.
     runtimes = [choose_runtime(options.runtime)] if options.runtime else speed.installed_runtimes()
     threads = sorted(set(options.threads or speed.thread_counts()))
     rounds = options.rounds or 3

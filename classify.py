@@ -52,7 +52,7 @@ from settings import live_flags
 from signals import Signals
 from sinks import Sink
 from sinks.awake import keep_awake
-from sinks.snapshot import save_snapshot
+from sinks.snapshot import make_folder, save_snapshot
 from sinks.viewer import Viewer, open_viewer
 from sources import Frame, find_camera
 from utils import say
@@ -344,6 +344,7 @@ def _run(options: Namespace, signals: Signals) -> None:
     if note:
         say(note)
     options.model, options.source = name, uris
+    make_folder(options.snapshots)
     with contextlib.ExitStack() as stack:
         window, found = open_viewer(options.display, "Action recognition", options.fullscreen)
         if options.display != "none":

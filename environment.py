@@ -22,13 +22,14 @@ def use_venv(venv: Path = _VENV, needed: Sequence[str] = ("cv2", "numpy")) -> No
         venv: That environment.
         needed: The packages without which the command can't start.
     """
+    module = sys.modules["__main__"].__spec__  # of `python -m compiler`; None if a file was named
+    package = module.parent if module is not None else ""  # "" if a folder was
     python = venv / "bin" / "python"
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if python.exists() and Path(sys.prefix) != venv and (missing or sys.prefix == sys.base_prefix):
-        module = sys.modules["__main__"].__spec__  # of `python -m compiler`; None if a file was named
-        command = [sys.argv[0]] if module is None else ["-m", module.parent]
+        command = ["-m", package] if package else [sys.argv[0]]
         os.execv(python, [str(python), *command, *sys.argv[1:]])
     if missing:
         error = PackageError(f"{' and '.join(missing)} not installed for {sys.executable}; run ./setup.sh")
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(f"{package or Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(error.status)

@@ -23,7 +23,6 @@ from environment import use_venv
 if __name__ == "__main__":
     use_venv()
 
-import argparse
 import contextlib
 import itertools
 import statistics
@@ -37,6 +36,7 @@ import numpy as np
 
 import models
 from errors import UserError
+from flags import Number, Parser
 from pace import Pace
 from sources import Frame
 from sources.play import Play
@@ -166,14 +166,16 @@ class Watcher:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", default=DEMO_MODEL, help="one that knows the demo's actions (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=40, help="actions (default: %(default)s)")
-    parser.add_argument("--hold", type=float, default=30.0, help="seconds of stillness after each (default: 30)")
-    parser.add_argument("--camera-fps", type=float, default=30.0, help="frames a second of the film (default: 30)")
-    parser.add_argument("--seed", type=int, default=2_000_000_000, help="which film (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    rounds, hold = Number(int, 2, 10_000, "actions"), Number(float, 1, 3600, "seconds")
+    fps, seed = Number(float, 5, 120, "frames a second"), Number(int, 0, 2**31 - 1, "(a seed)")
+    parser.add_argument("--rounds", type=rounds, default=40, help="actions (default: %(default)s)")
+    parser.add_argument("--hold", type=hold, default=30.0, help="seconds of stillness after each (default: 30)")
+    parser.add_argument("--camera-fps", type=fps, default=30.0, help="frames a second of the film (default: 30)")
+    parser.add_argument("--seed", type=seed, default=2_000_000_000, help="which film (default: %(default)s)")
     try:
+        options = parser.parse_args(arguments)
         with contextlib.ExitStack() as stack:
             watchers = {}
             for name, idle, reset in (("always", False, False), ("idle", True, False), ("idle, reset", True, True)):
@@ -182,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
                 for watcher in watchers.values():
                     watcher.take(moment)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"experiment_idle.py: {error}", file=sys.stderr)
         return error.status
     _report(watchers, options.camera_fps)
     return 0

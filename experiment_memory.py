@@ -21,7 +21,6 @@ from environment import use_venv
 if __name__ == "__main__":
     use_venv()
 
-import argparse
 import itertools
 import os
 import sys
@@ -32,13 +31,15 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import cv2
 import numpy as np
 
-from compiler import compile_graph
+import models
 from compiler.graph import load, save
 from compiler.pools import add_horizons, find_pools
+from compiler.rewrite import compile_graph
 from errors import SourceError, UserError
+from flags import Number, Parser
 from memory import Memory, Pool
-from plotting import import_figure
-from runtime import choose_runtime, load_interpreter
+from plotting import check_drawable, import_figure
+from runtime import choose_runtime, load_interpreter, read_model
 from signature import read_signature
 from utils import fit_frame
 from video_classifier import softmax
@@ -157,7 +158,7 @@ class Stream:
 
 def streams(model: Path) -> dict[str, Stream]:
     """Returns the ways to run a model, by kind: the file as it is and, in float and forgetting, compiled."""
-    content = model.read_bytes()
+    content = read_model(model)
     pools = find_pools(load(content))
     if not pools:
         raise UserError(f"model {model} has no pools that accumulate; there is nothing to bound")
@@ -263,26 +264,29 @@ def _smoothed(places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=_TINY, help="a streaming .tflite file (default: a tiny one)")
+    steps = Number(int, 10, 10**9, "steps")
+    parser = Parser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--model", default=str(_TINY), help="a streaming .tflite file (default: a tiny one)")
     parser.add_argument("--source", help="a video of one action (default: a blue picture)")
     parser.add_argument("--before", help="a video of another action (default: a red picture)")
-    parser.add_argument("--day-steps", type=int, default=1_000_000, help="of the pool alone (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=_TEN_MINUTES, help="of the model (default: %(default)s)")
+    parser.add_argument("--day-steps", type=steps, default=1_000_000, help="of the pool alone (default: %(default)s)")
+    parser.add_argument("--steps", type=steps, default=_TEN_MINUTES, help="of the model (default: %(default)s)")
     parser.add_argument("--plot", type=Path, default=Path("memory.png"), help="PNG file (default: %(default)s)")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
+        check_drawable(options.plot, "experiment_memory.py")  # better to know now than after minutes
+        model = models.find_model(options.model)
         action = filmed(options.source) if options.source else drawn((0, 0, 1))
         other = filmed(options.before) if options.before else drawn((1, 0, 0))
-        ways = streams(options.model)
+        ways = streams(model)
         size = next(iter(ways.values())).size
         stays, switches, delays = stay_and_switch(ways, action(size), other(size), options.steps)
         day = simulate_day(options.day_steps)
         _report(day, stays, switches, delays)
-        plot(options.plot, day, stays, switches, options.model.stem)
+        plot(options.plot, day, stays, switches, model.stem)
         print(f"plot: {options.plot}")
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"experiment_memory.py: {error}", file=sys.stderr)
         return error.status
     return 0
 

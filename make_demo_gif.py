@@ -115,7 +115,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     seed, seconds = Number(int, 0, 2**31 - 1, "(a seed)"), Number(float, 0.1, 3600, "seconds")
     parser.add_argument("--seed", type=seed, default=SEED, help="chooses the film (default: %(default)s)")
     parser.add_argument("--seconds", type=seconds, default=SECONDS, help="length of the GIF (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "docs" / "demo.gif")
+    picture = Path(__file__).resolve().parent / "docs" / "demo.gif"
+    parser.add_argument("--out", type=Path, default=picture, help="where to write it (default: docs/demo.gif)")
     options = parser.parse_args(arguments)
     if options.out.suffix.lower() != ".gif":
         raise UserError(f"--out {options.out}: only a GIF can be made; give a name that ends in .gif")

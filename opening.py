@@ -59,7 +59,8 @@ def load_classifier(model: Path, labels: Path | Sequence[str], memory: int | Non
     classifier = VideoClassifier(model, labels, memory=memory, precision=precision, **common)
     idle = [f"--{name.replace('_', '-')}" for name in _CLIP_FLAGS if getattr(options, name) is not None]
     if idle:
-        classifier.notes.append(f"is streaming, so that {', '.join(idle)} change nothing")
+        change = "changes" if len(idle) == 1 else "change"
+        classifier.notes.append(f"is streaming, so {', '.join(idle)} {change} nothing")
     return classifier
 
 

@@ -49,9 +49,9 @@ examples:
 The flags of TensorFlow's example work too: --label, --maxResults, --numThreads,
 --cameraId, --frameWidth, --frameHeight.
 
-exit status: 0 ended by itself or by the q key, 1 --doctor found a problem,
-2 wrong flag, 3 model or labels, 4 source, 5 output, 6 missing package,
-130 Ctrl-C, 143 SIGTERM, 129 hangup
+exit status: 0 ended by itself or by the q key, 1 --doctor found a problem, or
+the window's desktop ended, 2 wrong flag, 3 model or labels, 4 source, 5 output,
+6 missing package, 130 Ctrl-C, 143 SIGTERM, 129 hangup
 """
 
 
@@ -339,7 +339,8 @@ def _add_remote(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--control", action=_SWITCH, default=True,
-        help="let --live of the same user reach this program, through a Unix socket (default: yes)",
+        help="let --live of the same user reach this program, through a Unix socket; --no-control makes none "
+        "(default: yes)",
     )
     group.add_argument(
         "--instance", metavar="NAME", help="name of this program, or with --live of the one meant (default: its number)"

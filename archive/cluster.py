@@ -86,12 +86,13 @@ class Cluster:
             # In a thread of its own: what isn't a scheduler may keep it for ever, whatever its time limit.
             self._client = wait_for(self._open, check)
             if not self._client.nthreads():
-                say(f"cluster: no worker yet; waiting for: dask worker {self._address}")
+                worker = f".venv/bin/dask worker {self._address} --nthreads 1 --nworkers auto"
+                say(f"cluster: no worker yet; waiting for: PYTHONPATH=$PWD {worker}")
         except Exception as error:  # what a stranger's answer can be taken for: numbers too large, no memory, ...
             if not self._stop.is_set():
                 known = isinstance(error, (OSError, ValueError, asyncio.TimeoutError))
                 reason = str(error).split("\n")[0] if known else _STRANGER
-                problem = f"no scheduler answers ({reason}); start one: dask scheduler"
+                problem = f"no scheduler answers ({reason}); start one: .venv/bin/dask scheduler"
                 raise UserError(f"--cluster {self._address}: {problem}") from None
         return self
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from compiler import compile_graph
 from compiler.graph import load, refuse_odd_graphs, save
 from compiler.passes.border import give_newest, give_probabilities, take_bytes
 from compiler.pools import add_horizons, find_pools
 from compiler.precision import agree, choose_precision
+from compiler.rewrite import compile_graph
 from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
 from errors import NotUnderstood
 from memory import METADATA, write_pools

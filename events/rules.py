@@ -8,6 +8,7 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from classifier import find_classes
 from errors import UserError
 
 if TYPE_CHECKING:
@@ -99,18 +100,18 @@ def read_overrides(table: Any, labels: Sequence[str]) -> dict[str, dict[str, flo
     """
     if not isinstance(table, Mapping):
         raise UserError(f'{TABLE} is {table!r}; it must be tables such as [{TABLE}."{labels[0]}"] with on = 0.6')
-    known = {_fold(label): label for label in reversed(labels)}
     overrides = {}
     for label, values in table.items():
         name = f'[{TABLE}."{label}"]'
-        if _fold(label) not in known:
-            nearest = known[_nearest(_fold(label), list(known))]
-            raise UserError(f"{name}: unknown class {label!r}; did you mean {nearest!r}?")
+        try:
+            find_classes(labels, [label])
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
         if not isinstance(values, Mapping):
             raise UserError(f"{name} is {values!r}; it must be a table with any of {', '.join(_FIELDS)}")
         for key, value in values.items():
             if key not in _FIELDS:
-                nearest = _nearest(key, list(_FIELDS))
+                nearest = difflib.get_close_matches(key, _FIELDS, n=1, cutoff=0.0)[0]
                 raise UserError(f"{name}: unknown key {key!r}; did you mean {nearest!r}? It takes {', '.join(_FIELDS)}")
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise UserError(f"{name} {key} is {value!r}; it must be a number")
@@ -120,7 +121,3 @@ def read_overrides(table: Any, labels: Sequence[str]) -> dict[str, dict[str, flo
 
 def _fold(label: str) -> str:
     return label.strip().casefold()
-
-
-def _nearest(word: str, words: Sequence[str]) -> str:
-    return difflib.get_close_matches(word, words, n=1, cutoff=0.0)[0]

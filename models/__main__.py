@@ -1,17 +1,24 @@
 """python -m models list | fetch NAME...
 
 Exit status: 0 if every model asked for is here; 1 if one could not be fetched, after a line on stderr that says why;
-2 for a name that is not published; 130 after Ctrl-C, which leaves what is needed to go on from there.
+2 for a name that is not published; 6 for a missing package; 130 after Ctrl-C, which leaves what is needed to go on from
+there.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 if not __package__:  # python path/to/models
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from environment import use_venv
+
+if __name__ == "__main__":
+    use_venv()
+
+import argparse
 
 from errors import UserError
 from models.fetch import MIRROR, fetch

@@ -9,11 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 MODELS = Path(__file__).resolve().parent
 LABELS = MODELS.parent / "labels"
 
@@ -67,6 +62,10 @@ class Model:
 @functools.cache
 def registry() -> dict[str, Model]:
     """Returns the published models by name, in the order of the registry file."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # not before `python -m models` has looked for the packages
     with open(MODELS / "registry.toml", "rb") as file:
         entries = tomllib.load(file)
     return {name: Model(name=name, **{**entry, "urls": tuple(entry["urls"])}) for name, entry in entries.items()}

@@ -37,6 +37,19 @@ def save_snapshot(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Makes the folder of --snapshots if it is missing; its parent must exist.
+
+    Raises:
+        OutputError: It can't be made, or is a file.
+    """
+    try:
+        Path(path).expanduser().mkdir(exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise OutputError(f"can't keep snapshots in {path}: {reason}; give --snapshots another folder") from None
+
+
 def _new_name(folder: Path) -> Path:
     name = datetime.now().strftime("snapshot-%Y%m%d-%H%M%S.%f")[:-3]
     path = folder / f"{name}.jpg"

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from compiled import prepare
-from compiler import compile_graph
 from compiler.graph import Graph, load, save
 from compiler.precision import agree
+from compiler.rewrite import compile_graph
 from compiler.unknown import drop_unknown
 from compiler.verify import real_form, sampled_logits
 from engine import Engine
@@ -194,7 +194,7 @@ def write_model(
         rounded, real = sampled_logits(content, chosen), sampled_logits(real_form(content), chosen)
         # The taught classes by themselves, too: the samples are noise, far from all clips, and "unknown" far above all.
         if not (agree(rounded, real) and agree(rounded[:, :classes], real[:, :classes])):
-            raise ModelError(f"taught in int8, {path} would say something else than what was fitted; write it as float")
+            raise ModelError("taught in int8, it would say something else than what was fitted; write it as float")
     write_model_files(path, content, lines)
     return path
 

@@ -1,4 +1,4 @@
-"""Writes the tiny clip models that the tests run: `python tests/make_tiny_clip_models.py [FOLDER]`.
+"""Writes the tiny clip models that the tests run: `.venv/bin/python tests/make_tiny_clip_models.py [FOLDER]`.
 
 A 3-D network in its smallest form, with weights from a seed, as .tflite and as .onnx: clips of 8 frames of 12x12
 pixels, a convolution over time and space, ReLU, a residual block with another one, ReLU, the mean over all that is

@@ -1,4 +1,4 @@
-"""Writes the tiny streaming models that the tests run: `python tests/make_tiny_models.py [FOLDER]`.
+"""Writes the tiny streaming models that the tests run: `.venv/bin/python tests/make_tiny_models.py [FOLDER]`.
 
 They have the contract of the published MoViNet files (one signature, an image, states that are inputs and outputs by
 the same name, logits) in a few kB, with weights set by hand so that a person can tell what they must answer:

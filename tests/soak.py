@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the whole program for a long time on a camera that fails at random, and checks that nothing grows or drifts.
 
-    python tests/soak.py --minutes 60 --plot soak.png
+    .venv/bin/python tests/soak.py --minutes 60 --plot soak.png
 
 The camera (soaking/camera.py) is an MJPEG server that is killed, frozen and restarted, refuses, changes the size of its
 pictures and sends damaged ones; the model hangs; at the end the disk fills and the reader of the JSON Lines goes. The

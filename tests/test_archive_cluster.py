@@ -96,7 +96,7 @@ def test_a_server_that_is_no_scheduler_is_told_of(stranger, folder, tmp_path, an
     status, _, errors = run(tmp_path, "--source", folder / "videos", "--cluster", address, "--events", "a.db")
 
     assert status == 2, errors
-    assert "no scheduler answers (something else does); start one: dask scheduler" in errors.splitlines()[-1]
+    assert "no scheduler answers (something else does); start one: .venv/bin/dask scheduler" in errors.splitlines()[-1]
     assert "Traceback" not in errors
 
 

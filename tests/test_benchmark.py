@@ -154,3 +154,12 @@ def test_step_ms_belongs_to_the_loop(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as end:
         benchmark.main(["--step-ms", "300"])
     assert end.value.code == 2 and "--loop" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--json", "--plot"])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, flag: str) -> None:
+    if flag == "--plot":
+        pytest.importorskip("matplotlib", reason="only what draws is asked where to")
+    result = run(ROOT / "tests" / "data" / "tiny.tflite", "--steps", 1_000_000, flag, tmp_path / "missing" / "x.png")
+    assert result.returncode == 5
+    assert len(result.stderr.splitlines()) == 1 and "there is no such folder" in result.stderr, result.stderr

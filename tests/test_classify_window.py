@@ -165,10 +165,10 @@ def test_space_pauses_and_goes_on(start, tmp_path):
 
 
 def test_s_saves_what_is_shown_and_r_starts_anew(start, tmp_path):
-    program = start("--loop", "--jsonl", "log.jsonl", "--snapshots", str(tmp_path))
+    program = start("--loop", "--jsonl", "log.jsonl", "--snapshots", str(tmp_path / "pictures"))
     program.wait_for_window()
     program.press("s")
-    saved = wait_for(lambda: list(tmp_path.glob("snapshot-*.jpg")), "the snapshot")[0]
+    saved = wait_for(lambda: list(tmp_path.glob("pictures/snapshot-*.jpg")), "the snapshot")[0]
     steps = [line["step"] for line in predictions((tmp_path / "log.jsonl").read_text())]
     program.press("r")
     wait_for(lambda: steps_after(tmp_path / "log.jsonl", len(steps)).count(1) == 1, "a first step")

@@ -14,9 +14,9 @@ from graphs import STORAGES, make, make_float, random_frames, recipes, run, unus
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from compiler import compile_graph
 from compiler.graph import load, save
 from compiler.pools import add_horizons
+from compiler.rewrite import compile_graph
 from compiler.schema import schema
 from errors import NotUnderstood, PackageError
 from runtime import RUNTIMES, choose_runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,31 @@ def test_without_setup_it_says_what_to_do(bare, script, tmp_path):
     assert "cv2 and numpy not installed" in result.stderr
     assert result.stderr.rstrip().endswith("run ./setup.sh")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("classify.py", "classify.py"),
+        ("train.py fit", "train.py"),
+        ("-m compiler in.tflite -o out.tflite", "compiler"),
+        ("-m models list", "models"),
+        ("models list", "models"),
+    ],
+)
+def test_each_command_asks_for_the_packages_before_it_imports_one(bare, tmp_path, command, name):
+    """On a copy, since this folder may have its .venv; with -m the folder's __init__.py comes first."""
+    for pattern in ("*.py", "compiler/**/*.py", "models/*.py"):
+        for source in ROOT.glob(pattern):
+            target = tmp_path / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    typed = [str(bare / "bin" / "python"), *command.split()]
+
+    result = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert result.returncode == 6 and len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith(f"{name}: cv2 and numpy not installed")
 
 
 @pytest.mark.parametrize("command", ["classify.py", "train.py fit", "evaluate.py", "benchmark.py"])

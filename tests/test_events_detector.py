@@ -404,6 +404,7 @@ def test_gaps_of_different_lengths():
     [
         ({"jogga": {"on": 0.5}}, """[event."jogga"]: unknown class 'jogga'; did you mean 'yoga'?"""),
         ({"tai chee": {}}, "did you mean 'Tai Chi'?"),
+        ({"drinking shots": {}}, "unknown class 'drinking shots'; --model-info FILE lists the names"),
         ({"yoga": {"of": 0.5}}, """[event."yoga"]: unknown key 'of'; did you mean 'off'?"""),
         ({"yoga": {"minimum": 2}}, "did you mean 'min'?"),
         ({"yoga": {"on": "0.5"}}, """[event."yoga"] on is '0.5'; it must be a number"""),

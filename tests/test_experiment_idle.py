@@ -26,3 +26,11 @@ def test_stillness_costs_less_and_actions_are_seen_as_ever():
     assert int(costs["idle"][0]) < 220  # of 15 seconds it sleeps about 9
     assert int(costs["idle"][5]) == pytest.approx(300, abs=6)
     assert all(row[-1] == "100%" for row in labels.values())  # right at an action's tenth step
+
+
+@pytest.mark.parametrize("flag", ["--rounds 0", "--hold 0", "--camera-fps 0", "--model missing.tflite"])
+def test_what_it_cannot_do_is_one_line(flag):
+    command = [sys.executable, str(ROOT / "experiment_idle.py"), *flag.split()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == (3 if "model" in flag else 2)
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("experiment_idle.py: "), result.stderr

@@ -30,3 +30,20 @@ def test_the_published_pool_fades_and_bounded_ones_switch(tmp_path):
     assert frames_to_switch["float, two horizons"] <= frames_to_switch["float, bounded"] <= 16
     assert frames_to_switch["float, as published"] > 100
     assert cv2.imread(str(plot)).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("flag", "status"),
+    [
+        ("--model missing.tflite", 3),
+        ("--source missing.mp4", 4),
+        ("--steps 0", 2),
+        ("--day-steps x", 2),
+        ("--plot missing/x.png", 5),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(flag, status):
+    command = [sys.executable, str(ROOT / "experiment_memory.py"), *flag.split()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == status
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("experiment_memory.py: "), result.stderr

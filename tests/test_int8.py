@@ -16,7 +16,6 @@ from graphs import make, make_float, random_frames, recipes, run, unused_states 
 from hypothesis import Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from compiler import compile_graph  # noqa: E402
 from compiler.constants import fold_constants  # noqa: E402
 from compiler.graph import (  # noqa: E402
     Graph,
@@ -32,6 +31,7 @@ from compiler.passes.quantize import quantize  # noqa: E402
 from compiler.passes.reductions import sums_to_means  # noqa: E402
 from compiler.pools import add_horizons, find_pools  # noqa: E402
 from compiler.precision import agree, choose_precision  # noqa: E402
+from compiler.rewrite import compile_graph  # noqa: E402
 from compiler.schema import schema  # noqa: E402
 from compiler.storage import store_small  # noqa: E402
 from engine import Engine  # noqa: E402

@@ -599,7 +599,7 @@ def program(tmp_path):
     folder = tmp_path / "program"
     fetched = shutil.ignore_patterns("*.tflite", "*.part", "__pycache__")
     shutil.copytree(ROOT / "models", folder / "models", ignore=fetched)
-    for file in ("errors.py", "utils.py"):
+    for file in ("environment.py", "errors.py", "utils.py"):
         shutil.copy(ROOT / file, folder)
     return folder
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from conftest import skip_without_schema
 
-from compiler import compile_graph
 from compiler.constants import fold_constants
 from compiler.graph import (
     Graph,
@@ -32,6 +31,7 @@ from compiler.passes.sharing import share_equals
 from compiler.passes.slices import simplify_slices
 from compiler.passes.states import drop_idle_states, merge_counts, reshape_states
 from compiler.passes.temporal import dilate_temporal_convolutions
+from compiler.rewrite import compile_graph
 from compiler.schema import schema
 from compiler.storage import store_small
 from errors import NotUnderstood

@@ -15,10 +15,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from compiled import pools_of
-from compiler import compile_graph
 from compiler.build import compile_model
 from compiler.graph import Graph, Operator, Tensor, constant, load, save
 from compiler.pools import add_horizons, find_pools
+from compiler.rewrite import compile_graph
 from compiler.schema import schema
 from errors import NotUnderstood
 from memory import Memory, Pool

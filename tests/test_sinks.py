@@ -300,3 +300,12 @@ def test_snapshot_into_a_bad_folder(tmp_path, name):
         save_snapshot(PICTURE, tmp_path / name)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("file", "it is a file"), ("no/pictures", "No such file")])
+def test_a_folder_for_snapshots_that_cannot_be_made_is_told_at_the_start(tmp_path, name, reason):
+    (tmp_path / "file").touch()
+    command = [sys.executable, str(ROOT / "classify.py"), "--source", "demo", "--max-frames", "2", "--display", "none"]
+    done = subprocess.run([*command, "--snapshots", str(tmp_path / name)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 5 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert f"can't keep snapshots in {tmp_path / name}: {reason}" in done.stderr

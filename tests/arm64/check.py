@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs and runs the program's packages for a 64-bit Raspberry Pi on a PC, and compares what the models say.
 
-    python tests/arm64/check.py [--folder FOLDER] [MODEL.tflite ...]
+    .venv/bin/python tests/arm64/check.py [--folder FOLDER] [MODEL.tflite ...]
 
 Takes minutes and fetches 500 MB, so that it isn't part of the tests; see README.md. The exit status is 1 if the
 packages can't be installed or don't run, or if a model says something else there than here.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts the instructions of a step, and of the bare run in it, on a Raspberry Pi's processors, emulated on a PC.
 
-    python tests/arm64/cost.py [--folder FOLDER] [--suite SUITE] [MODEL.tflite ...]
+    .venv/bin/python tests/arm64/cost.py [--folder FOLDER] [--suite SUITE] [MODEL.tflite ...]
 
 Each model is run as benchmark.py runs it, by every runtime there, with one thread. Takes minutes; see README.md.
 """
