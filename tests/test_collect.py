@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from camera_process import HTTP_CAMERA, Server
-from conftest import ROOT
+from conftest import ROOT, as_nobody
 from desktop import wait_for
 
 from evaluation.grid import columns_of
@@ -588,6 +588,13 @@ def test_without_any_label_it_says_what_to_type(tmp_path, capsys):
 def test_a_folder_that_is_a_file_is_one_line(data, capsys):
     assert run(["--label", "a", "--data", str(data / "notes.txt"), "--source", "demo", *HEADLESS]) == 4
     assert "notes.txt" in capsys.readouterr().err
+
+
+def test_a_folder_whose_names_alone_can_be_read_is_one_line(data, capsys):
+    data.chmod(0o444)
+    with as_nobody(data.parent):
+        assert run(["--list", "--data", data.name]) == 4
+    assert "Permission denied" in capsys.readouterr().err
 
 
 def test_labels_that_have_clips_are_the_default_and_a_missing_background_is_told(data, video, capsys):

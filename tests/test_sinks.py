@@ -300,3 +300,13 @@ def test_snapshot_into_a_bad_folder(tmp_path, name):
         save_snapshot(PICTURE, tmp_path / name)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["closed/now.jpg", "closed/folder", 300 * "x" + ".jpg"])
+def test_snapshot_to_where_nobody_can_look(tmp_path, name):
+    from conftest import as_nobody  # not above: other processes load this file by itself
+
+    (tmp_path / "closed" / "folder").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    with as_nobody(tmp_path), pytest.raises(OutputError):
+        save_snapshot(PICTURE, name)
