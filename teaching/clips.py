@@ -150,8 +150,9 @@ def hash_clip(path: Path) -> bytes:
 
 
 def one_line(text: str) -> str:
-    """Returns a message as one line that can be printed: a name in it may have line breaks and bytes of any kind."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
+    """Returns a message as one line that can do nothing to a terminal: a name in it may have bytes of any kind."""
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
+    return "".join("?" if unicodedata.category(letter) == "Cc" else letter for letter in line)
 
 
 def _images(folder: Path) -> list[Path]:

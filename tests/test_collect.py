@@ -563,11 +563,11 @@ def test_the_advice_for_a_second_round_works_as_typed(data, video, tmp_path, cap
 
 
 def test_a_list_has_a_line_for_each_label_however_odd(data, capsys):
-    for name in ("a\nb", "手を振る"):
+    for name in ("a\nb", "a\x1b[2Jc", "手を振る"):
         (data / name).mkdir()
     assert run(["--list", "--data", str(data)]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split("  ")[1] for line in lines] == ["a b", "background", "on/off", "waving", "手を振る"]
+    assert [line.split("  ")[1] for line in lines] == ["a b", "a?[2Jc", "background", "on/off", "waving", "手を振る"]
     assert len({columns_of(line.partition("clip")[0]) for line in lines}) == 1
 
 
