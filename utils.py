@@ -129,12 +129,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         OutputError: It won't.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"can't write {path}: it is a folder; name a file")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"can't write {path}: there is no such folder; make it first")
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.").close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise OutputError(f"can't write {path}: there is no such folder; make it first") from None
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}; check the folder and the free space") from None
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from argparse import Namespace
-from typing import Callable, Sequence
+from typing import Callable, Sequence, TextIO
 
 from archive.analyser import Analysis
 from archive.database import ArchiveDatabase
 from archive.patterns import File
+from errors import OutputError
 from events.json_lines import JsonLinesEvents
 from events.opening import DATABASE_SUFFIXES
 from printing import write_line
@@ -77,8 +79,17 @@ class Outputs:
         """Writes what came of a file. The database comes last: a kill before it can't lose a line.
 
         Raises:
-            OutputError: One of them can take no more.
+            OutputError: One of them can take no more. The file isn't done then, and --jsonl has no line of it.
         """
+        end = None if self._lines is None else os.fstat(self._lines[0].fileno()).st_size
+        try:
+            self._write(file, outcome)
+        except OutputError:
+            if self._lines is not None and end is not None:
+                _cut_off(self._lines[0], end)
+            raise
+
+    def _write(self, file: File, outcome: Analysis | str) -> None:
         if isinstance(outcome, Analysis):
             if self._lines is not None and outcome.lines:
                 stream, name = self._lines
@@ -88,3 +99,12 @@ class Outputs:
                     sink.event(event)
         if self._database is not None:
             self._database.write(file, outcome)
+
+
+def _cut_off(stream: TextIO, end: int) -> None:
+    """Takes back what was written of a file that will be done again, and closes it to what the stream still holds."""
+    with contextlib.suppress(OSError):  # a pipe
+        os.ftruncate(stream.fileno(), end)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -135,13 +135,13 @@ def _walk(root: str, pattern: tuple[str, ...]) -> tuple[list[tuple[str, str]], l
             continue
         parts = parts or _FOLDER
         try:
-            status = os.stat(path)
+            status = os.stat(os.path.join(path, "."))  # fails where what is in it can be listed, but not read
             key = status.st_dev, status.st_ino, parts
             entries = sorted(os.listdir(path), reverse=True) if key not in seen else []
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            closed[path] = f"{name or root}/", str(error.strerror)
+            closed[path] = f"{name or root.rstrip('/')}/", str(error.strerror)
             continue
         seen.add(key)
         for entry, rest in _match(path, entries, parts):

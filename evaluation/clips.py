@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Iterable, Sequence
 
 from errors import SourceError
-from teaching.clips import list_clips, one_line
+from teaching.clips import list_clips, list_folder, one_line
 from teaching.label_folders import label_of
 
 _SEPARATORS = re.compile(r"[\s_\-/]+")
@@ -45,7 +46,7 @@ def find_clips(data: Path, limit: int | None = None) -> tuple[dict[str, list[Cli
     Raises:
         SourceError: It can't be listed, or holds no folder.
     """
-    folders = [entry for entry in _list(data) if entry.is_dir()]
+    folders = [entry for entry in _list(data) if os.path.isdir(entry)]
     if not folders:
         raise SourceError(f"{data} has no folders; it needs one for each label, with the label's clips in it")
     skipped: list[str] = []
@@ -82,6 +83,6 @@ def key_of(label: str) -> str:
 
 def _list(folder: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        return [entry for entry in list_folder(folder) if not entry.name.startswith(".")]
     except OSError as error:
         raise SourceError(f"{folder}: {error.strerror}; give a folder with a folder for each label") from None

@@ -14,7 +14,8 @@ from models.unpack import WrongFileError, unpack, verify
 from utils import write_whole
 
 MIRROR = "MOVINET_MIRROR"
-"""Environment variable: the address of a folder that has the models under their file names, to be used alone."""
+"""Environment variable: the address of a folder that has the models under their file names, to be used alone. It may
+hold user:password@, which the folder's server alone is told."""
 
 
 def fetch(

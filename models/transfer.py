@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http
 import http.client
 import re
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Optional
@@ -34,7 +36,7 @@ def transfer(url: str, partial: Partial, progress: Progress, timeout: float) -> 
     """Fetches the file at an address; goes on with `partial` if it is the beginning of the same version of the file.
 
     Args:
-        url: http or https. Proxies are taken from the environment.
+        url: http or https, with user:password@ where the server asks for it. Proxies are taken from the environment.
         partial: Holds the whole file afterwards. What an interrupted transfer leaves in it can be continued.
         progress: Called with the bytes so far and the bytes in all (None if the server doesn't say).
         timeout: Longest silence of the server, in seconds.
@@ -53,13 +55,15 @@ def transfer(url: str, partial: Partial, progress: Progress, timeout: float) -> 
 
 
 def _attempt(url: str, partial: Partial, progress: Progress, timeout: float) -> None:
-    # Without a validator nobody can tell whether the file has changed since, so it is fetched anew.
-    offset = partial.size if partial.url == url and partial.validator else 0
+    offset = 0
     try:
-        headers = {"User-Agent": "movinet-classifier"}
-        if offset:
-            headers.update({"Range": f"bytes={offset}-", "If-Range": partial.validator})
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
+        request = _request(url)
+        # Without a validator nobody can tell whether the file has changed since, so it is fetched anew.
+        if partial.size and partial.url == request.full_url and partial.validator:
+            offset = partial.size
+            request.add_header("Range", f"bytes={offset}-")
+            request.add_header("If-Range", partial.validator)
+        response = _opener().open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not offset:
@@ -73,7 +77,7 @@ def _attempt(url: str, partial: Partial, progress: Progress, timeout: float) -> 
     with response:
         if response.status == http.HTTPStatus.OK:
             length = response.headers.get("Content-Length", "")
-            partial.start(url, _validator(response.headers))
+            partial.start(request.full_url, _validator(response.headers))
             total = int(length) if length.isdecimal() else None
         else:
             rest = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
@@ -111,6 +115,17 @@ def _receive(
             since, size_then = time.monotonic(), partial.size
     if total is not None and partial.size < total:
         raise Interrupted(f"broke off after {partial.size:,} of {total:,} bytes")
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Returns a request without the address's password, which goes to its server alone: to no redirect, no file."""
+    parts = urllib.parse.urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers={"User-Agent": "movinet-classifier"})
+    if user:
+        encoded = base64.b64encode(urllib.parse.unquote_to_bytes(user)).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    return request
 
 
 def _validator(headers: Any) -> str:

@@ -29,7 +29,7 @@ def save_snapshot(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
         OutputError: It can't be written, or is no name of a picture.
     """
     path = Path(path).expanduser()
-    path = _new_name(path) if path.is_dir() else path
+    path = _new_name(path) if os.path.isdir(path) else path
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise OutputError(f"snapshot {path}: its name must end in .jpg or .png, or be a folder's")
     _, data = cv2.imencode(path.suffix.lower(), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -54,7 +54,7 @@ def _new_name(folder: Path) -> Path:
     name = datetime.now().strftime("snapshot-%Y%m%d-%H%M%S.%f")[:-3]
     path = folder / f"{name}.jpg"
     for number in itertools.count(1):
-        if not path.exists():
+        if not os.path.lexists(path):
             break
         path = path.with_name(f"{name}-{number}.jpg")
     return path

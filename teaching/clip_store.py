@@ -16,7 +16,7 @@ from typing import Iterable, Iterator
 
 from errors import OutputError, SourceError, UserError
 from teaching.clip_recording import PART, Recording, rename, settle
-from teaching.clips import list_clips, one_line
+from teaching.clips import list_clips, list_folder, one_line
 from teaching.collect import LEAST
 from teaching.label_folders import folder_name, label_of
 
@@ -135,12 +135,12 @@ class ClipStore:
 
     def _folders(self) -> dict[str, Path]:
         try:
-            entries = sorted(self.root.iterdir())
+            entries = list_folder(self.root)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise SourceError(one_line(f"{self.root}: {error.strerror}; give the clips' folder with --data")) from None
-        folders = [path for path in entries if not path.name.startswith(".") and path.is_dir()]
+        folders = [path for path in entries if not path.name.startswith(".") and os.path.isdir(path)]
         return {unicodedata.normalize("NFC", label_of(path.name)): path for path in folders}
 
     def _settle_leftovers(self) -> Iterator[str]:

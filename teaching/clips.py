@@ -78,6 +78,16 @@ def find_clips(folder: str | os.PathLike[str]) -> DataSet:
     return DataSet([Clip(path, index) for index, label in enumerate(labels) for path in found[label]], labels, skipped)
 
 
+def list_folder(folder: Path) -> list[Path]:
+    """Returns what is in a folder, by name.
+
+    Raises:
+        OSError: It can't be listed or entered.
+    """
+    os.stat(os.path.join(folder, "."))  # after chmod -R 644 its names could be listed, and nothing behind them read
+    return sorted(folder.iterdir())
+
+
 def list_clips(folder: Path, skipped: list[str]) -> list[Path]:
     """Returns what in a label's folder is meant as a clip, by name: all but hidden files, *.part and single images.
 
@@ -88,7 +98,7 @@ def list_clips(folder: Path, skipped: list[str]) -> list[Path]:
         skipped: Given a line for each thing that is left out but might have been meant.
     """
     try:
-        entries = sorted(folder.iterdir())
+        entries = list_folder(folder)
     except OSError as error:
         skipped.append(one_line(f"{folder}: {error.strerror}"))
         return []
@@ -140,8 +150,9 @@ def hash_clip(path: Path) -> bytes:
 
 
 def one_line(text: str) -> str:
-    """Returns a message as one line that can be printed: a name in it may have line breaks and bytes of any kind."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
+    """Returns a message as one line that can do nothing to a terminal: a name in it may have bytes of any kind."""
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
+    return "".join("?" if unicodedata.category(letter) == "Cc" else letter for letter in line)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -159,7 +170,7 @@ def _hash_file(path: Path) -> bytes:
 def _folders(root: Path, skipped: list[str]) -> Iterator[Path]:
     """Yields the folders of labels. A link to the root, or to a folder around it, would lead in a circle."""
     try:
-        entries = sorted(root.iterdir())
+        entries = list_folder(root)
     except OSError as error:
         raise SourceError(
             one_line(f"{root}: {error.strerror}; give the folder that the labels' folders are in")

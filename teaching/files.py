@@ -33,11 +33,11 @@ def check_model_path(path: Path, force: bool) -> None:
     """
     if path.suffix != ".tflite":
         raise OutputError(f"{path} is no name for a model; let it end in .tflite")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(f"can't write {path}: there is no folder {path.parent}; make it first")
     beside = labels_beside(path)
     for file in (path, beside):
-        if file.is_dir():
+        if os.path.isdir(file):
             raise OutputError(f"{file} is a folder; choose another name")
         if os.path.lexists(file) and not force:
             raise OutputError(f"{file} exists; choose another name, or replace it with --force")

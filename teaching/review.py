@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Mapping
@@ -65,7 +66,7 @@ def advice(counts: Mapping[str, int], root: str, background: bool) -> str:
             f"actions; python train.py collect --label {BACKGROUND} --data {data}"
         )
     if sum(count > 0 for count in counts.values()) >= 2:
-        again, force = (f" (replaces {_MODEL})", " --force") if _MODEL.exists() else ("", "")
+        again, force = (f" (replaces {_MODEL})", " --force") if os.path.exists(_MODEL) else ("", "")
         lines.append(f"next{again}: python train.py fit --data {data} --out {_MODEL}{force}")
     else:
         lines.append(f"next: clips of another label: python train.py collect --label LABEL --data {data}")

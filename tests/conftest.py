@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -42,6 +43,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@contextlib.contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Takes from root, for whom no folder is closed, what it may; goes into a folder, from where its files are near."""
+    before, user = os.getcwd(), os.geteuid()
+    folder.chmod(0o755)
+    os.chdir(folder)
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        os.chdir(before)
 
 
 @pytest.fixture(scope="session", params=INSTALLED)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -61,6 +63,11 @@ def lines(text):
     """Lines of JSON without what differs between runs: clocks."""
     found = [json.loads(line) for line in text.splitlines()]
     return [{key: value for key, value in line.items() if key not in ("time", "step_ms")} for line in found]
+
+
+def sources(path):
+    """The files that have lines; one that is being written doesn't count."""
+    return {json.loads(line)["source"] for line in path.read_text().split("\n")[:-1]}
 
 
 # What it finds
@@ -380,3 +387,28 @@ def test_a_signal_ends_it_within_two_seconds_and_the_same_command_goes_on(videos
     assert "Traceback" not in errors
     assert run(tmp_path, *flags)[0] == 0
     assert list(states(tmp_path / "a.db").values()) == ["done"] * 20
+
+
+def test_a_file_that_the_database_refuses_leaves_no_lines(videos, tmp_path):
+    """They would be there twice when the same command has done the file again."""
+    database, log = tmp_path / "a.db", tmp_path / "a.jsonl"
+    flags = ("--source", "*.avi", "--jobs", 1, "--events", "a.db", "--jsonl", "a.jsonl")
+    for copy in range(6):
+        (tmp_path / f"{copy}.avi").write_bytes((videos / "hall/cam.avi").read_bytes())
+    with start(tmp_path, *flags) as program:
+        while "at a time" not in program.stderr.readline():
+            pass
+        with contextlib.closing(sqlite3.connect(database, timeout=10, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            deadline = time.monotonic() + LIMIT
+            while sources(log) <= states(database).keys():  # until there are lines of a file that can't be done
+                assert program.poll() is None and time.monotonic() < deadline
+                time.sleep(0.02)
+            program.send_signal(signal.SIGTERM)
+            _, errors = program.communicate(timeout=LIMIT)
+    assert "database is locked" in errors.splitlines()[-1]
+    assert sources(log) == states(database).keys()
+
+    assert run(tmp_path, *flags)[0] == 0
+    steps = [(line["source"], line["step"]) for line in lines(log.read_text())]
+    assert len(steps) == len(set(steps)) and sources(log) == states(database).keys()

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import as_nobody
 
 import archive
 from archive.patterns import expand
@@ -89,18 +90,15 @@ def test_folders_may_lie_deep(tmp_path, monkeypatch):
 
 @pytest.fixture
 def nobody(folder):
-    """Takes from root, for whom no folder is closed, what it may."""
-    folder.chmod(0o755)
-    user = os.geteuid()
-    os.seteuid(user or 65534)
-    yield
-    os.seteuid(user)
+    with as_nobody(folder):
+        yield
 
 
 @pytest.mark.parametrize("source", [".", "**/*.mp4", "*", "2024", "2024/june", "2024/*/*.mp4"])
-def test_a_folder_that_cannot_be_entered_is_told(folder, request, source):
+@pytest.mark.parametrize("mode", [0, 0o444])
+def test_a_folder_that_cannot_be_entered_is_told(folder, request, source, mode):
     closed = folder / "2024" / "june"
-    closed.chmod(0)
+    closed.chmod(mode)
     request.getfixturevalue("nobody")
 
     files, problems = expand([source])

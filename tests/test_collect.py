@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from camera_process import HTTP_CAMERA, Server
-from conftest import ROOT
+from conftest import ROOT, as_nobody
 from desktop import wait_for
 
 from evaluation.grid import columns_of
@@ -563,11 +563,11 @@ def test_the_advice_for_a_second_round_works_as_typed(data, video, tmp_path, cap
 
 
 def test_a_list_has_a_line_for_each_label_however_odd(data, capsys):
-    for name in ("a\nb", "手を振る"):
+    for name in ("a\nb", "a\x1b[2Jc", "手を振る"):
         (data / name).mkdir()
     assert run(["--list", "--data", str(data)]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split("  ")[1] for line in lines] == ["a b", "background", "on/off", "waving", "手を振る"]
+    assert [line.split("  ")[1] for line in lines] == ["a b", "a?[2Jc", "background", "on/off", "waving", "手を振る"]
     assert len({columns_of(line.partition("clip")[0]) for line in lines}) == 1
 
 
@@ -588,6 +588,13 @@ def test_without_any_label_it_says_what_to_type(tmp_path, capsys):
 def test_a_folder_that_is_a_file_is_one_line(data, capsys):
     assert run(["--label", "a", "--data", str(data / "notes.txt"), "--source", "demo", *HEADLESS]) == 4
     assert "notes.txt" in capsys.readouterr().err
+
+
+def test_a_folder_whose_names_alone_can_be_read_is_one_line(data, capsys):
+    data.chmod(0o444)
+    with as_nobody(data.parent):
+        assert run(["--list", "--data", data.name]) == 4
+    assert "Permission denied" in capsys.readouterr().err
 
 
 def test_labels_that_have_clips_are_the_default_and_a_missing_background_is_told(data, video, capsys):

@@ -17,10 +17,12 @@ from typing import Any, Iterable, Sequence
 import cv2
 import numpy as np
 import pytest
-from conftest import DATA, ROOT, skip_without_schema
+from conftest import DATA, ROOT, as_nobody, skip_without_schema
 from terminal import written_on_a_terminal
 
 import evaluate
+from errors import SourceError
+from evaluation.clips import find_clips
 from evaluation.running import Contestant
 from sources.play import ACTIONS, Play
 from teaching.clips import find_clips as find_teaching_clips
@@ -346,6 +348,8 @@ def test_the_demo_model_on_drawn_actions(demo_model, demo_labels, tmp_path):
         (["--model", "{tiny}", "--data", "{broken}", "--json", "{broken}/none/out.json"], 5, "no such folder"),
         (["--model", "{tiny}", "--data", "{broken}", "--json", "{broken}"], 5, "it is a folder"),
         (["--model", "{tiny}", "--data", "{broken}", "--json", "/proc/out.json"], 5, "can't write /proc/out.json"),
+        (["--model", "{tiny}", "--data", "{broken}", "--json", "{broken}/" + 300 * "x"], 5, "File name too long"),
+        (["--model", "{tiny}", "--data", "{broken}", "--json", "{broken}/" + 250 * "x"], 5, "File name too long"),
     ],
 )
 def test_mistakes_are_one_line(arguments, status, message, tmp_path, tiny_labels, capsys):
@@ -363,6 +367,13 @@ def test_mistakes_are_one_line(arguments, status, message, tmp_path, tiny_labels
     output = capsys.readouterr()
     assert message in output.err.splitlines()[-1] and output.err.splitlines()[-1].startswith("evaluate.py: ")
     assert "Traceback" not in output.err and not output.out
+
+
+def test_a_folder_whose_names_alone_can_be_read_is_one_line(tmp_path):
+    (tmp_path / "data" / "red").mkdir(parents=True)
+    (tmp_path / "data").chmod(0o444)
+    with as_nobody(tmp_path), pytest.raises(SourceError, match="data: Permission denied; give a folder"):
+        find_clips(Path("data"))
 
 
 def test_help_names_classify_pys_defaults(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -410,6 +411,26 @@ def test_a_password_in_an_address_is_never_told(tmp_path, monkeypatch):
     for mirror in ("http://anna:sesame@127.0.0.1:1", "http://anna:sesame@[", "http://127.0.0.1:sesame", "sesame:"):
         monkeypatch.setenv("MOVINET_MIRROR", mirror)
         assert "sesame" not in assert_refused(tmp_path, described("http://127.0.0.1:1/a"))
+
+
+def test_a_mirror_may_ask_for_a_password_which_goes_nowhere_else(tmp_path, monkeypatch):
+    with serving(a=whole(DATA)) as other:
+        answers = [part(DATA, 100_000), redirect(other.url("/a"))]
+        with serving(**{"movinet_test.tflite": answers}) as server:
+            monkeypatch.setenv("MOVINET_MIRROR", server.url("").replace("//", "//anna%40home:open%20sesame@"))
+            assert fetch(described("http://127.0.0.1:1/a"), tmp_path).read_bytes() == DATA
+    first, second = server.exchanges
+    wanted = "Basic " + base64.b64encode(b"anna@home:open sesame").decode()
+    assert first.headers["authorization"] == second.headers["authorization"] == wanted
+    assert second.headers["range"] == "bytes=100000-", "it goes on with what it had from there"
+    assert "authorization" not in other.exchanges[0].headers
+
+
+def test_a_password_stands_in_no_file(tmp_path, monkeypatch):
+    with serving(**{"movinet_test.tflite": part(DATA, 100_000)}) as server:
+        monkeypatch.setenv("MOVINET_MIRROR", server.url("").replace("//", "//anna:sesame@"))
+        assert_refused(tmp_path, described("http://127.0.0.1:1/a"))
+    assert b"sesame" not in (tmp_path / "movinet_test.tflite.part").read_bytes()[:200]
 
 
 # Archives that are traps

@@ -309,3 +309,13 @@ def test_a_folder_for_snapshots_that_cannot_be_made_is_told_at_the_start(tmp_pat
     done = subprocess.run([*command, "--snapshots", str(tmp_path / name)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 5 and len(done.stderr.splitlines()) == 1, done.stderr
     assert f"can't keep snapshots in {tmp_path / name}: {reason}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["closed/now.jpg", "closed/folder", 300 * "x" + ".jpg"])
+def test_snapshot_to_where_nobody_can_look(tmp_path, name):
+    from conftest import as_nobody  # not above: other processes load this file by itself
+
+    (tmp_path / "closed" / "folder").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    with as_nobody(tmp_path), pytest.raises(OutputError):
+        save_snapshot(PICTURE, name)

@@ -295,6 +295,8 @@ def test_interrupt_ends_it_without_a_word(clips: tuple[Path, list[Path]], tmp_pa
         (("fit", "--out", "mine.onnx"), 5, ".tflite"),
         (("fit", "--out", "no/such/folder/mine.tflite"), 5, "no folder"),
         (("fit", "--out", "/proc/mine.tflite"), 5, "can't write /proc/mine.tflite"),
+        (("fit", "--out", f"{'x' * 300}.tflite"), 5, "File name too long"),
+        (("fit", "--out", f"{'x' * 245}.tflite"), 5, "File name too long"),
         (("fit", "--out", "mine_of_nobody.tflite", "--report", "README.md"), 5, "folder README.md: it is a file"),
         (("fit", "--dry-run", "--report", "/proc/report"), 5, "can't make the folder /proc/report"),
         (("fit", "--out", "mine_of_nobody.tflite", "--data", "no such folder"), 4, "no such folder"),

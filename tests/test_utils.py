@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import as_nobody
 from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import ModelError, OutputError
-from utils import FITS, RateMeter, fit_box, fit_frame, read_labels, write_whole
+from utils import FITS, RateMeter, check_writable, fit_box, fit_frame, read_labels, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -169,6 +171,31 @@ def test_unwritable_places_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="directory"):
         write_whole(tmp_path / "folder", b"new")
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("closed/out.json", "Permission denied"),
+        ("closed/folder/out.json", "Permission denied"),
+        ("missing/out.json", "no such folder"),
+        ("file/out.json", "no such folder"),
+        ("closed", "it is a folder"),
+        (300 * "x", "File name too long"),
+        (250 * "x", "File name too long"),  # with what write_whole adds to it
+    ],
+)
+def test_unwritable_places_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "closed" / "folder").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    monkeypatch.chdir(tmp_path)
+    closed = as_nobody(tmp_path) if reason == "Permission denied" else contextlib.nullcontext()
+    with closed, pytest.raises(OutputError, match=f"{name}: .*{reason}"):
+        check_writable(name)
+    assert sorted(os.listdir(tmp_path)) == ["closed", "file"]
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
