@@ -55,7 +55,7 @@ def read_onnx_header(model: str | os.PathLike[str]) -> OnnxHeader:
     Raises:
         ModelError: The file is missing, unreadable or not an ONNX model.
     """
-    path, remedy = Path(model), "give an .onnx file with --model"
+    path, remedy = Path(model), "give an .onnx file"
     try:
         if path.is_dir():
             raise ModelError(f"model {path} is a folder; {remedy}")

@@ -165,7 +165,7 @@ def read_model(model: str | os.PathLike[str]) -> bytes:
     Raises:
         ModelError: It is missing, unreadable, or not a .tflite file.
     """
-    path, remedy = Path(model), "give a .tflite file with --model"
+    path, remedy = Path(model), "give a .tflite file"
     try:
         if path.is_dir():
             raise ModelError(f"model {path} is a folder; {remedy}")
