@@ -79,7 +79,7 @@ def prepare(
         source: Its content.
         runtime: What will run it, and what it is verified with.
         precision: One of compiler.precision.PRECISIONS.
-        horizons: Whether the head is to read two horizons of memory where it is understood, see compiler/pools.py.
+        horizons: Whether the head is to read two horizons of memory where it is understood, see compiler/horizons.py.
         for_engine: Whether only engine.py is to run it, so that less crosses its border (compiler/passes/border.py) and
             constants are stored for little memory rather than for a small file.
 

@@ -33,7 +33,8 @@ import numpy as np
 
 import models
 from compiler.graph import load, save
-from compiler.pools import add_horizons, find_pools
+from compiler.horizons import add_horizons
+from compiler.pools import find_pools
 from compiler.rewrite import compile_graph
 from errors import SourceError, UserError
 from flags import Number, Parser

@@ -20,8 +20,8 @@ frames until a change shows (one or two clips are noise):
     frames    > 50                8.5    8.5   9.5   13    15    22
 
 4+16 is the head reading two horizons: one pool forgets quickly, the other slowly, and the logits are averaged
-(compiler/pools.py adds the second one to a graph). A `memory` of 12 frames therefore means horizons of 4 and 16 where a
-model has both, and 12 where it has one.
+(compiler/horizons.py adds the second one to a graph). A `memory` of 12 frames therefore means horizons of 4 and 16
+where a model has both, and 12 where it has one.
 
 Tried for faster switching, some sixty settings, on the official A0's features of 24 views of four real clips and 16
 drawn ones, six orders, against the label of each clip's own mean. Over all 40 clips, whose labels are mostly unsure,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from compiler.graph import load, refuse_odd_graphs, save
+from compiler.horizons import add_horizons
 from compiler.passes.border import give_newest, give_probabilities, take_bytes
-from compiler.pools import add_horizons, find_pools
+from compiler.pools import find_pools
 from compiler.precision import agree, choose_precision
 from compiler.rewrite import compile_graph
 from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
@@ -48,7 +49,7 @@ def compile_verified(
         source: Content of the file.
         runtime: To run both with.
         precision: "float", held to what the source computes in real numbers, or "int8", held to rounding errors.
-        horizons: Whether the head is to read two horizons of memory, see compiler/pools.py.
+        horizons: Whether the head is to read two horizons of memory, see compiler/horizons.py.
         for_engine: As for prepare.
 
     Raises:

@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from compiler.graph import load, save
-from compiler.pools import add_horizons
+from compiler.horizons import add_horizons
 from compiler.rewrite import compile_graph
 from compiler.schema import schema
 from errors import NotUnderstood, PackageError

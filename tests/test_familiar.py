@@ -14,7 +14,8 @@ from graphs import make, random_frames
 
 from compiler.build import compile_model
 from compiler.graph import Tensor, load, save
-from compiler.pools import add_horizons, find_pools
+from compiler.horizons import add_horizons
+from compiler.pools import find_pools
 from compiler.unknown import drop_unknown
 from errors import NotUnderstood
 from runtime import choose_runtime

@@ -26,10 +26,11 @@ from compiler.graph import (  # noqa: E402
     load,
     save,
 )
+from compiler.horizons import add_horizons  # noqa: E402
 from compiler.passes.dequantize import dequantize  # noqa: E402
 from compiler.passes.quantize import quantize  # noqa: E402
 from compiler.passes.reductions import sums_to_means  # noqa: E402
-from compiler.pools import add_horizons, find_pools  # noqa: E402
+from compiler.pools import find_pools  # noqa: E402
 from compiler.precision import agree, choose_precision  # noqa: E402
 from compiler.rewrite import compile_graph  # noqa: E402
 from compiler.schema import schema  # noqa: E402

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from compiled import pools_of
 from compiler.build import compile_model
 from compiler.graph import Graph, Operator, Tensor, constant, load, save
-from compiler.pools import add_horizons, find_pools
+from compiler.horizons import add_horizons
+from compiler.pools import find_pools
 from compiler.rewrite import compile_graph
 from compiler.schema import schema
 from errors import NotUnderstood
