@@ -36,12 +36,14 @@ from compiler.graph import load, save
 from compiler.horizons import add_horizons
 from compiler.pools import find_pools
 from compiler.rewrite import compile_graph
-from errors import SourceError, UserError
+from errors import UserError
 from flags import Number, Parser
 from memory import Memory, Pool
 from plotting import check_drawable, import_figure
 from runtime import choose_runtime, load_interpreter, read_model
 from signature import read_signature
+from sources.sampler import Sampler
+from teaching.clips import read_clip
 from utils import fit_frame
 from video_classifier import softmax
 
@@ -217,19 +219,12 @@ def filmed(path: str) -> Callable[[tuple[int, int]], list[np.ndarray]]:
     """Returns what reads a video file at 5 frames a second, centre-cropped to a size."""
 
     def read(size: tuple[int, int]) -> list[np.ndarray]:
-        capture = cv2.VideoCapture(path)
-        rate = capture.get(cv2.CAP_PROP_FPS) or _RATE
-        frames: list[np.ndarray] = []
-        for index in itertools.count():
-            good, image = capture.read()
-            if not good:
-                break
-            if index / rate >= len(frames) / _RATE - 1e-9:
-                picture = cv2.cvtColor(fit_frame(image, *size, "crop"), cv2.COLOR_BGR2RGB)
+        sampler = Sampler(_RATE)
+        frames = []
+        for frame in read_clip(Path(path)):
+            if sampler.due(frame.timestamp):
+                picture = cv2.cvtColor(fit_frame(frame.image, *size, "crop"), cv2.COLOR_BGR2RGB)
                 frames.append(picture.astype(np.float32) / 255)
-        capture.release()
-        if not frames:
-            raise SourceError(f"video {path} can't be read")
         return frames
 
     return read
