@@ -30,7 +30,7 @@ from teaching.files import check_model_path
 from teaching.fit import Fitted, Old, fit
 from teaching.fit_options import parse_fit
 from teaching.network import Backbone, write_model
-from teaching.regression import import_regression
+from teaching.regression import import_regression, one_thread
 from teaching.unknown import find_background
 from utils import check_writable, read_labels, say, write_whole
 from video_classifier import VideoClassifier, softmax
@@ -63,10 +63,7 @@ def _fit(options: Namespace) -> None:
     base, fps = _find_base(options.base)
     memory = None if options.memory is None else max(1, round(options.memory * fps))
     threads = min(4, os.cpu_count() or 1)
-    try:
-        backbone = Backbone(base, memory=memory, threads=threads, fit=options.fit, runtime=options.runtime)
-    except ModelError as error:
-        raise ModelError(str(error).replace("--model", "--base")) from None
+    backbone = Backbone(base, memory=memory, threads=threads, fit=options.fit, runtime=options.runtime)
     old = Old(*backbone.classifier, _old_labels(base, backbone)) if options.keep_labels else None
     samples = extract(
         backbone,
@@ -82,7 +79,8 @@ def _fit(options: Namespace) -> None:
     if old is not None and not old.without([samples.names[label] for label in np.unique(samples.labels)]).labels:
         say(f"--keep-labels: yours replace all {len(old.labels)} classes of {base.name}, so that none is left to keep")
         old = None
-    fitted = fit(samples, old=old, background=options.background, seed=options.seed)
+    with one_thread():
+        fitted = fit(samples, old=old, background=options.background, seed=options.seed)
     wrote = ""
     try:
         with printed_after(report.text(fitted.report, options.data)):  # what took minutes first: the reader may be gone

@@ -54,6 +54,17 @@ def import_regression() -> Any:
     return LogisticRegression
 
 
+def one_thread() -> Any:
+    """Returns a context in which numpy and scikit-learn compute in one thread: such matrices are no work for several.
+
+    Waiting for each other, two threads took twice the processor time of one (40 clips; x86-64, other work beside it).
+    To be called when scikit-learn has been imported.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(1)
+
+
 def row_weights(labels: np.ndarray, clips: np.ndarray) -> np.ndarray:
     """Returns what each row weighs: the same for each label, and within a label the same for each of its clips.
 

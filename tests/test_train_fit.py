@@ -237,10 +237,10 @@ def test_labels_that_are_not_the_base_s_are_refused(clips: tuple[Path, list[Path
     assert f"no labels known for the model {base}; put one class name a line into {tmp_path}/base.txt" in line
 
 
-def test_a_base_that_is_no_model_is_named_by_its_flag(clips: tuple[Path, list[Path]], tmp_path: Path) -> None:
+def test_a_base_that_is_no_model_is_one_line(clips: tuple[Path, list[Path]], tmp_path: Path) -> None:
     status, line = refusal("fit", "--data", clips[0], "--out", tmp_path / "mine.tflite", "--base", "README.md")
     assert status == 3
-    assert "README.md is not a .tflite file; give a .tflite file with --base" in line
+    assert "README.md is not a .tflite file; give a .tflite file" in line
 
 
 def test_dry_run_writes_no_model(clips: tuple[Path, list[Path]], cache: Path, tmp_path: Path) -> None:
