@@ -58,14 +58,9 @@ class Engine:
     def __init__(self, interpreter: Any, signature: Signature) -> None:
         self._interpreter = interpreter
         self.signature = signature
-        self._fixed = True
         self._bind_inputs()
         self.reset()
-        try:
-            self._bind_outputs()
-        except ValueError:  # An output has no memory before the first run: sizes are found while it runs.
-            self._fixed = False
-            self.invoke()
+        self._bind_outputs()
 
     def reset(self) -> None:
         """Lets the next frame be the first of a stream."""
@@ -75,7 +70,7 @@ class Engine:
     def invoke(self) -> None:
         """Runs the graph on the image and the states as they are; the states aren't carried on."""
         self._interpreter.invoke()
-        if not self._fixed:
+        if not self.signature.fixed:
             self._bind_inputs()
             self._bind_outputs()
 
@@ -120,11 +115,7 @@ class Engine:
             self._moves.append((state[-source.size :], source))
 
     def _view(self, tensor: Tensor) -> np.ndarray:
-        """Returns the tensor's memory as an array that doesn't count as a view of the interpreter's.
-
-        Raises:
-            ValueError: It has no memory yet.
-        """
+        """Returns the tensor's memory as an array that doesn't count as a view of the interpreter's."""
         view = self._interpreter.tensor(tensor.index)()
         memory = (ctypes.c_char * view.nbytes).from_address(view.ctypes.data)
         memory.owner = self._interpreter  # Keeps it alive as long as the array.

@@ -90,12 +90,14 @@ class Signature:
             that leaves under its name and NEWEST is to be made whole: all moves towards the front of the memory by the
             size of what left, which is then put at the end.
         probabilities: Output, float32 [1, classes], the softmax of the logits; None in files of others.
+        fixed: Whether all sizes are known before the graph runs; else its tensors may move whenever it does.
     """
 
     image: Tensor
     logits: Tensor
     states: list[tuple[Tensor, Tensor]]
     probabilities: Tensor | None = None
+    fixed: bool = True
 
     @property
     def counts(self) -> list[Tensor]:
@@ -107,8 +109,10 @@ class Signature:
 def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature:
     """Reads the only signature of a model, whatever its key; a tensor's position means nothing.
 
+    The model is run once, on zeros: till then, sizes that are found as it runs are those that the file says.
+
     Args:
-        interpreter: With its tensors allocated.
+        interpreter: With its tensors allocated, fresh.
         model: The file's name, for messages.
 
     Raises:
@@ -118,6 +122,7 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
     keys = list(interpreter.get_signature_list())
     if len(keys) != 1:
         raise ModelError(f"{refusal} it has {len(keys)} signatures, not one")
+    fixed = run_on_zeros(interpreter)
     runner = interpreter.get_signature_runner(keys[0])
     inputs, outputs = _tensors(runner.get_input_details()), _tensors(runner.get_output_details())
 
@@ -140,17 +145,43 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
         raise ModelError(f"{refusal} beside states it takes {_listed(images)}, not one image")
     if len(logits) != 1:
         raise ModelError(f"{refusal} beside states it gives {_listed(logits)}, not only logits")
-    signature = Signature(images[0], logits[0], states, probabilities)
+    signature = Signature(images[0], logits[0], states, probabilities, fixed)
     complaint = _complaint(signature)
     if complaint:
         raise ModelError(f"{refusal} {complaint}")
     return signature
 
 
+def run_on_zeros(interpreter: Any) -> bool:
+    """Runs a fresh graph once; returns whether all sizes were known before, so that its tensors never move."""
+    before = _places(interpreter)
+    for tensor in interpreter.get_input_details():
+        interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
+    interpreter.invoke()
+    return None not in before and before == _places(interpreter)
+
+
+def _places(interpreter: Any) -> list[tuple[int, tuple[int, ...]] | None]:
+    """Returns address and shape of each output, None for one that has no memory before the first run.
+
+    Where XNNPACK takes the rest of a graph, ai-edge-litert gives one memory at once, and other memory as it runs.
+    """
+    places: list[tuple[int, tuple[int, ...]] | None] = []
+    for output in interpreter.get_output_details():
+        try:
+            view = interpreter.tensor(output["index"])()
+            places.append((view.ctypes.data if np.ndim(view) else 0, view.shape))  # 0: lent as a number, not a view
+        except ValueError:
+            places.append(None)
+    return places
+
+
 def _complaint(signature: Signature) -> str | None:
     image, logits, probabilities = signature.image, signature.logits, signature.probabilities
     if len(image.shape) != 5 or image.shape[:2] != (1, 1) or image.shape[4] != 3 or 0 in image.shape:
         return f"input {image} is not [1, 1, height, width, 3]"
+    if image.shape[2:4] == (1, 1):  # What stands in a file for sizes that it doesn't know.
+        return f"input {image} leaves the size of its picture open; export it with a fixed one"
     if len(logits.shape) != 2 or logits.shape[0] != 1 or 0 in logits.shape:
         return f"output {logits} is not [1, classes]"
     for tensor in (image, logits):

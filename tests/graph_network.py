@@ -286,8 +286,8 @@ _OPTIONS = {
     "ADD": "AddOptions", "AVERAGE_POOL_2D": "Pool2DOptions", "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions", "DIV": "DivOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions", "MEAN": "ReducerOptions", "MUL": "MulOptions",
-    "SHAPE": "ShapeOptions", "SQUEEZE": "SqueezeOptions", "STRIDED_SLICE": "StridedSliceOptions", "SUB": "SubOptions",
-    "SUM": "ReducerOptions",
+    "PACK": "PackOptions", "SHAPE": "ShapeOptions", "SQUEEZE": "SqueezeOptions",
+    "STRIDED_SLICE": "StridedSliceOptions", "SUB": "SubOptions", "SUM": "ReducerOptions",
 }  # fmt: skip
 _VERSIONS = {
     "ADD": 2, "AVERAGE_POOL_2D": 2, "BROADCAST_TO": 3, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,

@@ -143,7 +143,8 @@ class _Whole:
     def operator(self, operator: Operator) -> None:
         (result,) = operator.outputs
         if result.dtype != np.float32:
-            self.operators.append(operator)
+            inputs = [self.integers.get(tensor, tensor) for tensor in operator.inputs]  # SHAPE takes either.
+            self.operators.append(replace(operator, inputs=inputs))
         elif _stays_float(operator):
             self.floats[result] = result
             self.operators.append(replace(operator, inputs=[self.as_float(tensor) for tensor in operator.inputs]))

@@ -121,19 +121,23 @@ def recipes(draw: st.DrawFn, storages: Sequence[str] = STORAGES) -> Recipe:
     )
 
 
+def stored(graph: Graph, recipe: Recipe) -> Graph:
+    """Returns a float graph as the recipe wants it stored; the graph itself gets the weights that stand for it."""
+    if recipe.storage == "float16":
+        return graph_storage.half(graph)
+    if recipe.storage == "dynamic":
+        return graph_storage.dynamic(graph)
+    if recipe.storage == "int8":
+        return graph_storage.whole(graph, _ranges(graph, recipe.size), recipe.border)
+    return graph
+
+
 @functools.lru_cache(maxsize=256)
 def _make(recipe: Recipe, seed: int) -> tuple[bytes, bytes]:
     if recipe.border != "float" and recipe.storage != "int8":
         raise ValueError("only an int8 file has int8 borders")
     graph = Network(recipe, seed).build()
-    stored = graph
-    if recipe.storage == "float16":
-        stored = graph_storage.half(graph)
-    elif recipe.storage == "dynamic":
-        stored = graph_storage.dynamic(graph)
-    elif recipe.storage == "int8":
-        stored = graph_storage.whole(graph, _ranges(graph, recipe.size), recipe.border)
-    return save(stored), save(graph)
+    return save(stored(graph, recipe)), save(graph)
 
 
 def _ranges(graph: Graph, size: int) -> dict[Tensor, tuple[float, float]]:

@@ -125,7 +125,7 @@ def test_graph_whose_sizes_are_found_while_it_runs(tmp_path: Path, runtime: str)
     model = tmp_path / "dynamic.tflite"
     model.write_bytes(_dynamic_model())
     engine = engine_of(model, runtime)
-    assert not engine._fixed  # Else this tests nothing.
+    assert not engine.signature.fixed  # Else this tests nothing.
     images = [np.full((1, 1, 8, 8, 3), value, np.float32) for value in (1, 2, 4, 8)]
     assert [each.tolist() for each in run(engine, images)] == [[1] * 3, [3] * 3, [7] * 3, [15] * 3]
     engine.reset()
