@@ -127,11 +127,12 @@ def pools_of(content: bytes | memoryview) -> list[Pool]:
         if listed is not None:
             return read_pools(listed)
     from compiler.constants import fold_constants
-    from compiler.graph import load, refuse_odd_graphs
+    from compiler.graph import refuse_odd_graphs
     from compiler.pools import find_pools
+    from compiler.shapes import load_resolved
 
     with refuse_odd_graphs():
-        graph = load(bytes(content))
+        graph = load_resolved(bytes(content))
         fold_constants(graph, integers_only=True)  # Some graphs compute the 1 that they add to a count.
         return find_pools(graph)
 

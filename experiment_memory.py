@@ -32,10 +32,11 @@ import cv2
 import numpy as np
 
 import models
-from compiler.graph import load, save
+from compiler.graph import save
 from compiler.horizons import add_horizons
 from compiler.pools import find_pools
 from compiler.rewrite import compile_graph
+from compiler.shapes import load_resolved
 from errors import UserError
 from flags import Number, Parser
 from memory import Memory, Pool
@@ -162,7 +163,7 @@ class Stream:
 def streams(model: Path) -> dict[str, Stream]:
     """Returns the ways to run a model, by kind: the file as it is and, in float and forgetting, compiled."""
     content = read_model(model)
-    pools = find_pools(load(content))
+    pools = find_pools(load_resolved(content))
     if not pools:
         raise UserError(f"model {model} has no pools that accumulate; there is nothing to bound")
     if any(pool.scale for pool in pools):
@@ -174,7 +175,7 @@ def streams(model: Path) -> dict[str, Stream]:
         }
     else:
         ways = {"float, as published": Stream(content, Memory([], _WINDOW))}
-    graph = compile_graph(load(content))
+    graph = compile_graph(load_resolved(content))
     ways["float, bounded"] = Stream(save(graph), Memory(find_pools(graph), _WINDOW))
     add_horizons(graph)
     ways["float, two horizons"] = Stream(save(graph), Memory(find_pools(graph), _WINDOW))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from compiler.graph import load, refuse_odd_graphs, save
+from compiler.graph import refuse_odd_graphs, save
 from compiler.horizons import add_horizons
 from compiler.passes.border import give_newest, give_probabilities, take_bytes
 from compiler.pools import find_pools
 from compiler.precision import agree, choose_precision
 from compiler.rewrite import compile_graph
+from compiler.shapes import load_resolved
 from compiler.verify import TOLERANCE, difference, real_form, sampled_logits
 from errors import NotUnderstood
 from memory import METADATA, write_pools
@@ -79,7 +80,7 @@ def compile_model(source: bytes, precision: str, horizons: bool, for_engine: boo
         NotUnderstood: Something in it is beyond the compiler.
         PackageError: Neither package that brings the format's schema is installed.
     """
-    graph = load(source)
+    graph = load_resolved(source)
     compile_graph(graph, precision, small=not for_engine)
     if horizons:
         add_horizons(graph)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -144,8 +144,12 @@ def refuse_odd_graphs() -> Iterator[None]:
         raise NotUnderstood(f"the compiler stumbles over it, {reason}") from error
 
 
-def load(content: bytes) -> Graph:
+def load(content: bytes, shapes: Mapping[int, tuple[int, ...]] | None = None) -> Graph:
     """Reads a .tflite file that is known to be sound (runtime.load_interpreter tries that).
+
+    Args:
+        content: Of the file.
+        shapes: Of its tensors by their numbers, where they aren't to be those that stand in it.
 
     Raises:
         PackageError: Neither package that brings the schema is installed.
@@ -162,6 +166,8 @@ def load(content: bytes) -> Graph:
     subgraph, signature = model.subgraphs[0], model.signatureDefs[0]
     buffers = [_data(buffer, content) for buffer in model.buffers]
     tensors = [_read_tensor(tensor, buffers) for tensor in subgraph.tensors]
+    for number, tensor in enumerate(tensors):
+        tensor.shape = (shapes or {}).get(number, tensor.shape)
     codes = [_read_code(code) for code in model.operatorCodes]
     operators = [
         Operator(

@@ -11,6 +11,7 @@ from conftest import skip_without_schema
 from graph_network import Layer, Network, Recipe, integers
 from graphs import make, random_frames, stored
 
+from compiled import pools_of
 from compiler.graph import Tensor, constant, save
 from compiler.schema import schema
 from errors import ModelError
@@ -19,6 +20,8 @@ from video_classifier import VideoClassifier
 skip_without_schema()
 
 LAYERS = (Layer(temporal=5, stride=2), Layer(squeeze=True))
+# Not float16: ai-edge-litert 2.3 itself can't run such a file, its XNNPACK delegate fails at the first run.
+STORED = [("float32", "float"), ("dynamic", "float"), ("int8", "states"), ("int8", "all")]
 
 
 class _Open(Network):
@@ -61,6 +64,10 @@ class _SizedByState(Network):
         self.graph.outputs["logits"] = self.add("RESHAPE", [logits, shape], logits.shape)
 
 
+class _OpenAndSizedByState(_Open, _SizedByState):
+    pass
+
+
 def write(path: Path, network: Network) -> Path:
     """Writes the file as a converter does: an open size is -1 in the signature of shapes, and 1 in the shape."""
     import flatbuffers
@@ -100,7 +107,22 @@ def assert_same(logits: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("memory", [None])
+@pytest.mark.parametrize("storage, border", STORED)
+def test_a_model_whose_sizes_are_open_is_compiled(
+    cache: Path, tmp_path: Path, runtime: str, storage: str, border: str
+) -> None:
+    recipe = Recipe(LAYERS, storage=storage, border=border, activation="hard_swish")
+    (tmp_path / "closed.tflite").write_bytes(make(recipe, 3))
+    path = write(tmp_path / "open.tflite", _Open(recipe, 3))
+
+    logits, classifier = logits_of(path, runtime, "float", memory=4)
+
+    assert classifier.compiled and "compiled to float in" in classifier.notes[0]
+    assert_same(logits, logits_of(tmp_path / "closed.tflite", runtime, "float", memory=4)[0])
+    assert pools_of(path.read_bytes()) == pools_of((tmp_path / "closed.tflite").read_bytes()) != []
+
+
+@pytest.mark.parametrize("memory", [None, 4])
 def test_a_model_whose_sizes_are_open_runs_as_it_is(
     cache: Path, tmp_path: Path, runtime: str, memory: int | None
 ) -> None:
@@ -112,6 +134,19 @@ def test_a_model_whose_sizes_are_open_runs_as_it_is(
 
     assert not classifier.compiled
     assert_same(logits, logits_of(tmp_path / "closed.tflite", runtime, "source", memory)[0])
+
+
+def test_sizes_that_are_computed_from_what_is_given_are_left_to_the_runtime(
+    cache: Path, tmp_path: Path, runtime: str
+) -> None:
+    recipe = Recipe(LAYERS)
+    (tmp_path / "closed.tflite").write_bytes(make(recipe, 3))
+    path = write(tmp_path / "open.tflite", _OpenAndSizedByState(recipe, 3))
+
+    logits, classifier = logits_of(path, runtime, "float", memory=None)
+
+    assert classifier.notes == ["not compiled, so slower: it computes sizes from what it is given"]
+    assert_same(logits, logits_of(tmp_path / "closed.tflite", runtime, "source", memory=None)[0])
 
 
 def test_logits_that_get_other_memory_at_the_first_run(cache: Path, tmp_path: Path, runtime: str) -> None:
