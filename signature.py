@@ -149,6 +149,8 @@ def read_signature(interpreter: Any, model: str | os.PathLike[str]) -> Signature
     complaint = _complaint(signature)
     if complaint:
         raise ModelError(f"{refusal} {complaint}")
+    if -1 in runner.get_input_details()[images[0].name]["shape_signature"][2:4]:  # Its shape has 1 there.
+        raise ModelError(f"{refusal} input {images[0]} leaves the size of its picture open; export it with a fixed one")
     return signature
 
 
@@ -180,8 +182,6 @@ def _complaint(signature: Signature) -> str | None:
     image, logits, probabilities = signature.image, signature.logits, signature.probabilities
     if len(image.shape) != 5 or image.shape[:2] != (1, 1) or image.shape[4] != 3 or 0 in image.shape:
         return f"input {image} is not [1, 1, height, width, 3]"
-    if image.shape[2:4] == (1, 1):  # What stands in a file for sizes that it doesn't know.
-        return f"input {image} leaves the size of its picture open; export it with a fixed one"
     if len(logits.shape) != 2 or logits.shape[0] != 1 or 0 in logits.shape:
         return f"output {logits} is not [1, classes]"
     for tensor in (image, logits):

@@ -68,8 +68,11 @@ class _OpenAndSizedByState(_Open, _SizedByState):
     pass
 
 
-def write(path: Path, network: Network) -> Path:
-    """Writes the file as a converter does: an open size is -1 in the signature of shapes, and 1 in the shape."""
+def write(path: Path, network: Network, of_image: int = 2) -> Path:
+    """Writes the file as a converter does: an open size is -1 in the signature of shapes, and 1 in the shape.
+
+    The first axes `of_image` are open, the first of states, and of what is computed all but the channels.
+    """
     import flatbuffers
 
     content = save(stored(network.build(), network.recipe))
@@ -79,7 +82,7 @@ def write(path: Path, network: Network) -> Path:
     for number, tensor in enumerate(graph.tensors):
         shape = [] if tensor.shape is None else list(tensor.shape)
         if number in graph.inputs and len(shape) == 5:
-            open_axes = 2 if shape[4] == 3 else 1
+            open_axes = of_image if shape[4] == 3 else 1
         elif number in computed and tensor.type not in (schema.TensorType.INT32, schema.TensorType.INT64):
             open_axes = len(shape) - 1
         else:
@@ -161,7 +164,7 @@ def test_logits_that_get_other_memory_at_the_first_run(cache: Path, tmp_path: Pa
 
 
 def test_a_picture_whose_size_is_open_is_refused(tmp_path: Path, runtime: str) -> None:
-    """The file then says 1x1."""
-    (tmp_path / "model.tflite").write_bytes(make(Recipe(LAYERS, size=1), 3))
+    """Run as the file says, it would see 1x1 pixels."""
+    path = write(tmp_path / "model.tflite", Network(Recipe(LAYERS, size=1), 3), of_image=4)
     with pytest.raises(ModelError, match=r"leaves the size of its picture open; export it with a fixed one$"):
-        VideoClassifier(tmp_path / "model.tflite", list("abcde"), runtime=runtime)
+        VideoClassifier(path, list("abcde"), runtime=runtime)
