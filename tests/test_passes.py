@@ -341,10 +341,10 @@ def test_a_constant_that_makes_the_shape_keeps_it(
 
 def test_equal_weights_of_a_convolution_are_no_broadcast(runtime: str) -> None:
     net = Net()
-    value = net.convolution(net.input("x", 1, 5, 4, 3), 6)
-    net.graph.operators[0].inputs[1] = constant(np.ones((6, 1, 1, 3), np.float32))
+    value = net.convolution(net.input("x", 1, 5, 4, 3), 3)
+    net.graph.operators[0].inputs[1] = constant(np.ones((3, 1, 1, 3), np.float32))
     result = check(net.output(z=value), runtime, shrink_constants)
-    assert result.operators[0].inputs[1].shape == (6, 1, 1, 3)  # type: ignore[union-attr]
+    assert result.operators[0].inputs[1].shape == (3, 1, 1, 3)  # type: ignore[union-attr]
 
 
 # --- folding
@@ -372,6 +372,7 @@ UNFOLDED = {
     "activation first": _fold_case("MUL", lambda net, value: [value, net.weights(6)], RELU6),
     "constant minus value": _fold_case("SUB", lambda net, value: [net.weights(6), value]),
     "constant over value": _fold_case("DIV", lambda net, value: [net.weights(6), value]),
+    "over zero": _fold_case("DIV", lambda net, value: [value, floats(1, 2, 0, 3, 4, 5)]),
 }
 
 
@@ -394,6 +395,17 @@ def test_a_convolution_that_something_else_reads_keeps_its_weights(runtime: str)
     assert kinds(check(graph, runtime, fold_constant_arithmetic)) == ["CONV_2D", "MUL"]
 
 
+@pytest.mark.parametrize("place, shape", [(1, (6, 1, 1, 3)), (2, (6,))])
+def test_arithmetic_stays_behind_a_convolution_of_computed_weights(
+    place: int, shape: tuple[int, ...], runtime: str
+) -> None:
+    net = Net()
+    value = net.convolution(net.input("x", 1, 5, 4, 3), 6)
+    net.graph.operators[0].inputs[place] = net.input("computed", *shape)
+    graph = net.output(z=net.add("MUL", [value, net.weights(6)], value.shape))
+    assert kinds(check(graph, runtime, fold_constant_arithmetic)) == ["CONV_2D", "MUL"]
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("kind", ["DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
 def test_constant_arithmetic_folds_into_other_layers(kind: str, bias: bool, runtime: str) -> None:
@@ -407,6 +419,28 @@ def test_constant_arithmetic_folds_into_other_layers(kind: str, bias: bool, runt
             net.graph.operators[-1].inputs[2] = constant(np.zeros(6, np.float32))
     value = net.add("ADD", [net.add("MUL", [value, net.weights(6)], value.shape), net.weights(6)], value.shape)
     assert kinds(check(net.output(z=value), runtime, fold_constant_arithmetic)) == [kind]
+
+
+def test_a_constant_factor_that_makes_the_shape_stays(runtime: str) -> None:
+    net = Net()
+    rows = net.add("MUL", [net.input("x", 3), net.weights(1, 1, 3)], (1, 1, 3))
+    graph = net.output(z=net.add("MUL", [rows, net.weights(3)], (1, 1, 3)))
+    assert kinds(check(graph, runtime, fold_constant_arithmetic)) == ["MUL", "MUL"]
+
+
+@pytest.mark.parametrize(
+    "kind, neutral, places", [("MUL", 1, {0, 1}), ("ADD", 0, {0, 1}), ("DIV", 1, {1}), ("SUB", 0, {1})]
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_neutral_constants_go_from_where_they_change_nothing(
+    kind: str, neutral: int, places: set[int], place: int, runtime: str
+) -> None:
+    net = Net()
+    operands = [net.add("ABS", [net.input("x", 3)], (3,))]
+    operands.insert(place, floats(neutral))
+    graph = net.output(z=net.add("NEG", [net.add(kind, operands, (3,))], (3,)))
+    left = [] if place in places else [kind]
+    assert kinds(check(graph, runtime, drop_neutral)) == ["ABS", *left, "NEG"]
 
 
 def test_constant_factors_in_a_row_become_one(runtime: str) -> None:
