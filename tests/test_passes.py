@@ -202,6 +202,13 @@ FIVE_TO_FOUR: dict[str, Callable[[Net], Tensor]] = {
     "padded in time": lambda net: net.add(
         "PAD", [_frames(net), constant(np.array([[0, 0], [2, 0], [0, 0], [0, 0], [0, 0]], np.int32))], (1, 5, 4, 5, 2)
     ),
+    "padded rows": lambda net: net.add(
+        "PAD", [_frames(net), constant(np.array([[0, 0], [0, 0], [1, 2], [0, 0], [0, 0]], np.int32))], (1, 3, 7, 5, 2)
+    ),
+    "padded time and rows": lambda net: net.add(
+        "PAD", [_frames(net), constant(np.array([[0, 0], [1, 0], [0, 2], [0, 0], [0, 0]], np.int32))], (1, 4, 6, 5, 2)
+    ),
+    "time and rows transposed": lambda net: net.add("TRANSPOSE", [_frames(net), ints(0, 2, 1, 3, 4)], (1, 4, 3, 5, 2)),
     "transposed": lambda net: net.add("TRANSPOSE", [_five(net), ints(0, 1, 4, 2, 3)], (1, 1, 3, 4, 6)),
     "time transposed": lambda net: net.add("TRANSPOSE", [_frames(net), ints(0, 2, 3, 1, 4)], (1, 4, 5, 3, 2)),
     "broadcast": lambda net: net.add(
@@ -216,6 +223,26 @@ def test_five_axes_become_four(case: str, runtime: str) -> None:
     net = Net()
     result = check(net.output(z=FIVE_TO_FOUR[case](net)), runtime, reduce_rank)
     assert max(ranks(result)) <= 4
+
+
+COMPUTED: dict[str, tuple[Tensor, Sequence[Tensor], tuple[int, ...]]] = {
+    # the parameter that is computed; those that aren't; shape
+    "MEAN": (ints(2, 3), [], (1, 1, 1, 1, 3)),
+    "SLICE": (ints(0, 0, 1, 1, 0), [ints(1, 1, 2, 2, 3)], (1, 1, 2, 2, 3)),
+    "PAD": (constant(np.array([[0, 0], [0, 0], [1, 2], [0, 1], [0, 0]], np.int32)), [], (1, 1, 7, 7, 3)),
+    "TRANSPOSE": (ints(0, 1, 4, 2, 3), [], (1, 1, 3, 4, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_operators_with_computed_parameters_keep_their_axes(kind: str, runtime: str) -> None:
+    net = Net()
+    parameter, others, shape = COMPUTED[kind]
+    zero = net.input("state", *parameter.shape, dtype=np.int32)
+    computed = net.add("ADD", [zero, parameter], parameter.shape)
+    options = {"keepDims": True} if kind == "MEAN" else {}
+    graph = net.output(state=zero, z=net.add(kind, [_five(net), computed, *others], shape, **options))
+    assert kinds(check(graph, runtime, reduce_rank)) == ["ADD", kind]
 
 
 def test_what_has_no_rule_keeps_its_axes(runtime: str) -> None:
