@@ -26,6 +26,9 @@ def read_config(path: Path, parser: Parser) -> dict[str, Any]:
     """Returns the values of a TOML file by option name, converted and checked as if they stood on the command line.
 
     The table "event", with rules for single labels, is returned as it is.
+
+    Raises:
+        UserError: The file can't be read or is no TOML, or holds what no flag takes.
     """
     try:
         with path.open("rb") as file:
@@ -56,7 +59,11 @@ def read_config(path: Path, parser: Parser) -> dict[str, Any]:
 
 
 def as_arguments(flag: str, value: Any, action: argparse.Action) -> list[str]:
-    """Spells one key of a TOML file as it would stand on the command line."""
+    """Spells one key of a TOML file as it would stand on the command line.
+
+    Raises:
+        UserError: The value is of a type that the flag can't take.
+    """
     if isinstance(action, argparse.BooleanOptionalAction):
         if not isinstance(value, bool):
             raise UserError(f"{flag} is {value!r}; it must be true or false")

@@ -53,7 +53,8 @@ def read_onnx_header(model: str | os.PathLike[str]) -> OnnxHeader:
     """Reads the header of an .onnx file.
 
     Raises:
-        ModelError: The file is missing, unreadable or not an ONNX model.
+        ModelError: The file is missing, unreadable or not an ONNX model, or doesn't have one input and one output, as
+            a clip model has.
     """
     path, remedy = Path(model), "give an .onnx file"
     try:
@@ -70,6 +71,9 @@ def read_onnx_header(model: str | os.PathLike[str]) -> OnnxHeader:
         header = OnnxHeader()
     if not header.inputs or not header.outputs:
         raise ModelError(f"model {path} is not an ONNX model, or damaged; {remedy}")
+    if len(header.inputs) != 1 or len(header.outputs) != 1:
+        found = f"it takes {len(header.inputs)} tensors and gives {len(header.outputs)}, not one each"
+        raise ModelError(f"model {path} is no clip model: {found}")
     return header
 
 

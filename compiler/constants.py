@@ -67,6 +67,7 @@ def scaled(tensor: Tensor, factors: np.ndarray, axis: int) -> Tensor | None:
     Args:
         tensor: The constant.
         factors: float32 [n], n = tensor.shape[axis].
+        axis: Of the tensor, along which the factors differ.
 
     Returns:
         The product; None if it would need more bytes than the factors and `tensor`.

@@ -95,16 +95,10 @@ class EventDetector:
         self._runs: dict[int, _Run] = {}  # by index of the label
         self._timestamp: float | None = None  # of the latest step
         self._interval: float | None = None  # seconds between the latest two steps
-        self.rules = rules
+        self.set_rules(rules)
 
-    @property
-    def rules(self) -> Rules:
-        """When an action counts. Other rules hold from the next step on, also for actions that last."""
-        return self._rules
-
-    @rules.setter
-    def rules(self, rules: Rules) -> None:
-        self._rules = rules
+    def set_rules(self, rules: Rules) -> None:
+        """Sets when an action counts, from the next step on, also for actions that last."""
         self._rules_of = [rules.of(label) for label in self._labels]
         self._off = np.array([self._rules_of[index].off for index in self._candidates], np.float64)
 

@@ -47,7 +47,7 @@ class EventFinder:
         """
         what = list(labels), candidates.tolist()
         if self._detector is not None and what == self._what:
-            self._detector.rules = rules
+            self._detector.set_rules(rules)
             return
         self._end(self._detector)
         self._what = what

@@ -304,11 +304,17 @@ def to_yuv(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def is_full(folder: Path) -> bool:
+    """Whether so little of the folder's disk is free that recording must end."""
     usage = shutil.disk_usage(folder)
     return 0 < usage.total and usage.free < _KEPT_FREE  # a network folder may say that it has no size at all
 
 
 def import_av() -> ModuleType:
+    """Returns PyAV.
+
+    Raises:
+        PackageError: It isn't installed.
+    """
     try:
         import av
     except ImportError:
@@ -317,6 +323,11 @@ def import_av() -> ModuleType:
 
 
 def find_encoder(av: ModuleType) -> tuple[str, dict[str, str]]:
+    """Returns the name and the options of the best video encoder that PyAV was built with.
+
+    Raises:
+        PackageError: It has none.
+    """
     for name, options in _ENCODERS.items():
         with contextlib.suppress(ValueError):  # UnknownCodecError
             av.codec.Codec(name, "w")

@@ -167,10 +167,10 @@ def test_rules_change_while_it_runs():
     detector = EventDetector(["yoga"], Rules(on=0.9), "camera")
     steps = iter(one([0.6] * 100))
     assert [e for step in itertools.islice(steps, 20) for e in detector.step(prediction(*step))] == []
-    detector.rules = Rules(on=0.6 - 1e-6)
+    detector.set_rules(Rules(on=0.6 - 1e-6))
     (began,) = detector.step(prediction(*next(steps)))
     assert began.ongoing
-    detector.rules = Rules(on=0.9, off=0.7, gap=0.3)
+    detector.set_rules(Rules(on=0.9, off=0.7, gap=0.3))
     (end,) = [e for step in itertools.islice(steps, 3) for e in detector.step(prediction(*step))]
     assert end.id == began.id
 
@@ -206,6 +206,18 @@ def test_ids_are_short_safe_unique_and_sort_by_time():
     assert len(ids) == 300 and len(set(ids + again)) == 600
     assert ids == sorted(ids) and ids == sorted(ids, key=str.lower)
     assert all(re.fullmatch(r"[0-9A-Z]{1,26}", id) for id in ids)
+
+
+def test_ids_are_ulids():
+    (event,) = ended(play(one([0.9] * 8), labels=["yoga"]))
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's; the first ten hold milliseconds since 1970
+    assert len(event.id) == 26 and set(event.id) <= set(digits)
+    assert sum(digits.index(digit) << 5 * place for place, digit in enumerate(event.id[9::-1])) == EPOCH * 1000
+
+
+def test_steps_of_one_time_are_no_leap_back():
+    twice = [step for step in one([0.9] * 8) for _ in range(2)]
+    assert len(ended(play(twice, labels=["yoga"]))) == 1
 
 
 @pytest.mark.parametrize("value", [0.6, 0.7, 0.9, 0.99])

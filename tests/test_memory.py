@@ -64,7 +64,7 @@ def test_pools_that_share_a_count_all_forget_and_other_states_are_left_alone() -
 
 
 def test_two_horizons_forget_at_their_own_pace() -> None:
-    assert horizons(12) == (4, 16)
+    assert horizons(12) == (4, 16) and horizons(1) == (1, 1)
     pools = [POOL, Pool("short", "short_count", short=True)]
     memory = Memory(pools, 12)
     states = {**fresh(), "short": np.zeros(3, np.float32), "short_count": np.zeros(1, np.int32)}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from make_tiny_clip_models import BIASES, BLOCK, BLOCK_BIAS, KERNEL, KERNEL_BIAS, LABELS, LENGTH, NAME, SIZE, WEIGHTS
 
+from clip_classifier import ClipClassifier
 from clip_format import ClipSettings
 from compiler.schema import schema
 from errors import ModelError
@@ -130,6 +131,14 @@ def test_a_damaged_header_ends_in_a_line(tmp_path):
             assert read_onnx_header(tmp_path / "model.onnx").inputs
         except ModelError as error:
             assert "\n" not in str(error)
+
+
+def test_a_model_that_gives_several_tensors_is_no_clip_model(tmp_path):
+    second = bytes([7 << 3 | 2, 5, 12 << 3 | 2, 3, 1 << 3 | 2, 1, ord("x")])  # an output of the graph
+    (tmp_path / "model.onnx").write_bytes((DATA / "clip.onnx").read_bytes() + second)
+    for open_it in (describe, ClipClassifier):
+        with pytest.raises(ModelError, match="no clip model: it takes 1 tensors and gives 2, not one each"):
+            open_it(tmp_path / "model.onnx", str(DATA / "clip.txt"))
 
 
 def test_damaged_metadata_is_a_value_error():

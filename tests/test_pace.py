@@ -259,5 +259,9 @@ def test_the_runtimes_own_threads_are_the_steps():
     assert 0.18 < measured(2, step) < 0.3
 
 
+def test_threads_that_a_step_does_not_use_cost_nothing():
+    assert 0.1 <= measured(4, lambda: burn(0.1)) < 0.3
+
+
 def test_waiting_costs_nothing():
     assert measured(4, lambda: time.sleep(0.2)) < 0.05

@@ -202,6 +202,13 @@ FIVE_TO_FOUR: dict[str, Callable[[Net], Tensor]] = {
     "padded in time": lambda net: net.add(
         "PAD", [_frames(net), constant(np.array([[0, 0], [2, 0], [0, 0], [0, 0], [0, 0]], np.int32))], (1, 5, 4, 5, 2)
     ),
+    "padded rows": lambda net: net.add(
+        "PAD", [_frames(net), constant(np.array([[0, 0], [0, 0], [1, 2], [0, 0], [0, 0]], np.int32))], (1, 3, 7, 5, 2)
+    ),
+    "padded time and rows": lambda net: net.add(
+        "PAD", [_frames(net), constant(np.array([[0, 0], [1, 0], [0, 2], [0, 0], [0, 0]], np.int32))], (1, 4, 6, 5, 2)
+    ),
+    "time and rows transposed": lambda net: net.add("TRANSPOSE", [_frames(net), ints(0, 2, 1, 3, 4)], (1, 4, 3, 5, 2)),
     "transposed": lambda net: net.add("TRANSPOSE", [_five(net), ints(0, 1, 4, 2, 3)], (1, 1, 3, 4, 6)),
     "time transposed": lambda net: net.add("TRANSPOSE", [_frames(net), ints(0, 2, 3, 1, 4)], (1, 4, 5, 3, 2)),
     "broadcast": lambda net: net.add(
@@ -216,6 +223,26 @@ def test_five_axes_become_four(case: str, runtime: str) -> None:
     net = Net()
     result = check(net.output(z=FIVE_TO_FOUR[case](net)), runtime, reduce_rank)
     assert max(ranks(result)) <= 4
+
+
+COMPUTED: dict[str, tuple[Tensor, Sequence[Tensor], tuple[int, ...]]] = {
+    # the parameter that is computed; those that aren't; shape
+    "MEAN": (ints(2, 3), [], (1, 1, 1, 1, 3)),
+    "SLICE": (ints(0, 0, 1, 1, 0), [ints(1, 1, 2, 2, 3)], (1, 1, 2, 2, 3)),
+    "PAD": (constant(np.array([[0, 0], [0, 0], [1, 2], [0, 1], [0, 0]], np.int32)), [], (1, 1, 7, 7, 3)),
+    "TRANSPOSE": (ints(0, 1, 4, 2, 3), [], (1, 1, 3, 4, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_operators_with_computed_parameters_keep_their_axes(kind: str, runtime: str) -> None:
+    net = Net()
+    parameter, others, shape = COMPUTED[kind]
+    zero = net.input("state", *parameter.shape, dtype=np.int32)
+    computed = net.add("ADD", [zero, parameter], parameter.shape)
+    options = {"keepDims": True} if kind == "MEAN" else {}
+    graph = net.output(state=zero, z=net.add(kind, [_five(net), computed, *others], shape, **options))
+    assert kinds(check(graph, runtime, reduce_rank)) == ["ADD", kind]
 
 
 def test_what_has_no_rule_keeps_its_axes(runtime: str) -> None:
@@ -263,6 +290,8 @@ STRIDED: dict[str, tuple[tuple, tuple, dict[str, int], list[str]]] = {
     "backwards": (((0, 4, 0), (2, 0, 4), (1, -1, 1)), (2, 4, 4), {}, ["STRIDED_SLICE"]),
     "all backwards": (((0, 0, 0), (0, 0, 0), (1, -1, 1)), (2, 5, 4), {"beginMask": 7, "endMask": 7}, ["STRIDED_SLICE"]),
     "one backwards": (((0, 4, 0), (2, 3, 4), (1, -1, 1)), (2, 1, 4), {}, ["STRIDED_SLICE"]),
+    "axes left out": (((0, 0), (0, 3), (1, 1)), (2, 5, 3), {"ellipsisMask": 1}, ["STRIDED_SLICE"]),
+    "a new axis": (((0, 1, 0), (0, 3, 4), (1, 1, 1)), (1, 2, 2, 4), {"newAxisMask": 1}, ["STRIDED_SLICE"]),
 }
 
 
@@ -273,6 +302,15 @@ def test_strided_slices_that_take_a_box_become_slices(case: str, runtime: str) -
     inputs = [net.input("x", 2, 5, 4), *(ints(*values) for values in parameters)]
     graph = net.output(z=net.add("STRIDED_SLICE", inputs, shape, **masks))
     assert kinds(check(graph, runtime, simplify_slices)) == wanted
+
+
+def test_slices_whose_place_is_computed_stay(runtime: str) -> None:
+    net = Net()
+    begin = net.add("ADD", [net.input("begin", 3, dtype=np.int32), ints(0, 0, 0)], (3,))
+    sliced = net.add("SLICE", [net.input("x", 2, 5, 4), begin, ints(2, 5, 4)], (2, 5, 4))
+    net.graph.inputs["state"] = net.graph.inputs.pop("begin")  # a state, so that it is zero
+    graph = net.output(state=begin, z=sliced)
+    assert kinds(check(graph, runtime, simplify_slices)) == ["ADD", "SLICE"]
 
 
 # --- broadcasting
@@ -293,6 +331,20 @@ def test_a_broadcast_that_makes_the_shape_stays(runtime: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "other, wanted", [((4, 6, 3), ["MUL"]), ((4, 1, 1), ["BROADCAST_TO", "MUL"]), (None, ["BROADCAST_TO"])]
+)
+def test_of_broadcasts_in_a_row_those_stay_that_make_the_shape(
+    other: tuple[int, ...] | None, wanted: list[str], runtime: str
+) -> None:
+    net = Net()
+    value = net.add("BROADCAST_TO", [net.input("x", 1, 1, 3), ints(1, 6, 3)], (1, 6, 3))
+    value = net.add("BROADCAST_TO", [value, ints(4, 6, 3)], (4, 6, 3))
+    if other:
+        value = net.add("MUL", [value, net.input("y", *other)], (4, 6, 3))
+    assert kinds(check(net.output(z=value), runtime, drop_broadcasts)) == wanted
+
+
+@pytest.mark.parametrize(
     "shape, left", [((1, 1, 1), (1,)), ((1, 1, 3), (3,)), ((4, 1, 3), (4, 1, 3)), ((4, 6, 1), (4, 6, 1))]
 )
 def test_constants_keep_what_varies(shape: tuple[int, ...], left: tuple[int, ...], runtime: str) -> None:
@@ -305,10 +357,21 @@ def test_constants_keep_what_varies(shape: tuple[int, ...], left: tuple[int, ...
     assert result.operators[0].inputs[1].shape == left  # type: ignore[union-attr]
 
 
-def test_a_constant_that_makes_the_shape_keeps_it(runtime: str) -> None:
+@pytest.mark.parametrize("given, shape, left", [((1, 3), (4, 3), (4, 1)), ((3,), (1, 1, 3), (1, 1, 1))])
+def test_a_constant_that_makes_the_shape_keeps_it(
+    given: tuple[int, ...], shape: tuple[int, ...], left: tuple[int, ...], runtime: str
+) -> None:
     net = Net()
-    graph = net.output(z=net.add("ADD", [net.input("x", 1, 3), constant(np.ones((4, 3), np.float32))], (4, 3)))
-    assert check(graph, runtime, shrink_constants).operators[0].inputs[1].shape == (4, 1)  # type: ignore[union-attr]
+    graph = net.output(z=net.add("ADD", [net.input("x", *given), constant(np.ones(shape, np.float32))], shape))
+    assert check(graph, runtime, shrink_constants).operators[0].inputs[1].shape == left  # type: ignore[union-attr]
+
+
+def test_equal_weights_of_a_convolution_are_no_broadcast(runtime: str) -> None:
+    net = Net()
+    value = net.convolution(net.input("x", 1, 5, 4, 3), 3)
+    net.graph.operators[0].inputs[1] = constant(np.ones((3, 1, 1, 3), np.float32))
+    result = check(net.output(z=value), runtime, shrink_constants)
+    assert result.operators[0].inputs[1].shape == (3, 1, 1, 3)  # type: ignore[union-attr]
 
 
 # --- folding
@@ -336,6 +399,7 @@ UNFOLDED = {
     "activation first": _fold_case("MUL", lambda net, value: [value, net.weights(6)], RELU6),
     "constant minus value": _fold_case("SUB", lambda net, value: [net.weights(6), value]),
     "constant over value": _fold_case("DIV", lambda net, value: [net.weights(6), value]),
+    "over zero": _fold_case("DIV", lambda net, value: [value, floats(1, 2, 0, 3, 4, 5)]),
 }
 
 
@@ -358,6 +422,17 @@ def test_a_convolution_that_something_else_reads_keeps_its_weights(runtime: str)
     assert kinds(check(graph, runtime, fold_constant_arithmetic)) == ["CONV_2D", "MUL"]
 
 
+@pytest.mark.parametrize("place, shape", [(1, (6, 1, 1, 3)), (2, (6,))])
+def test_arithmetic_stays_behind_a_convolution_of_computed_weights(
+    place: int, shape: tuple[int, ...], runtime: str
+) -> None:
+    net = Net()
+    value = net.convolution(net.input("x", 1, 5, 4, 3), 6)
+    net.graph.operators[0].inputs[place] = net.input("computed", *shape)
+    graph = net.output(z=net.add("MUL", [value, net.weights(6)], value.shape))
+    assert kinds(check(graph, runtime, fold_constant_arithmetic)) == ["CONV_2D", "MUL"]
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("kind", ["DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
 def test_constant_arithmetic_folds_into_other_layers(kind: str, bias: bool, runtime: str) -> None:
@@ -371,6 +446,28 @@ def test_constant_arithmetic_folds_into_other_layers(kind: str, bias: bool, runt
             net.graph.operators[-1].inputs[2] = constant(np.zeros(6, np.float32))
     value = net.add("ADD", [net.add("MUL", [value, net.weights(6)], value.shape), net.weights(6)], value.shape)
     assert kinds(check(net.output(z=value), runtime, fold_constant_arithmetic)) == [kind]
+
+
+def test_a_constant_factor_that_makes_the_shape_stays(runtime: str) -> None:
+    net = Net()
+    rows = net.add("MUL", [net.input("x", 3), net.weights(1, 1, 3)], (1, 1, 3))
+    graph = net.output(z=net.add("MUL", [rows, net.weights(3)], (1, 1, 3)))
+    assert kinds(check(graph, runtime, fold_constant_arithmetic)) == ["MUL", "MUL"]
+
+
+@pytest.mark.parametrize(
+    "kind, neutral, places", [("MUL", 1, {0, 1}), ("ADD", 0, {0, 1}), ("DIV", 1, {1}), ("SUB", 0, {1})]
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_neutral_constants_go_from_where_they_change_nothing(
+    kind: str, neutral: int, places: set[int], place: int, runtime: str
+) -> None:
+    net = Net()
+    operands = [net.add("ABS", [net.input("x", 3)], (3,))]
+    operands.insert(place, floats(neutral))
+    graph = net.output(z=net.add("NEG", [net.add(kind, operands, (3,))], (3,)))
+    left = [] if place in places else [kind]
+    assert kinds(check(graph, runtime, drop_neutral)) == ["ABS", *left, "NEG"]
 
 
 def test_constant_factors_in_a_row_become_one(runtime: str) -> None:
@@ -461,6 +558,31 @@ def test_equal_counts_become_one(runtime: str) -> None:
     assert set(check(graph, runtime, merge_counts).states()) == {"a", "b", "c"}
 
 
+# What leaves as the states "a" and "b", given what enters, and another input.
+NO_COUNTS: dict[str, Callable[[Net, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "add what is computed": lambda net, a, b, x: (_sum(net, a, x), _sum(net, b, net.add("MUL", [x, ints(2)], (1,)))),
+    "one multiplies": lambda net, a, b, x: (_sum(net, a, ints(1)), net.add("MUL", [b, ints(1)], (1,))),
+    "one stays small": lambda net, a, b, x: (
+        _sum(net, a, ints(1)),
+        _sum(net, b, ints(1), fusedActivationFunction=RELU6),
+    ),
+    "one is the other's": lambda net, a, b, x: (_sum(net, a, ints(1)), _sum(net, a, ints(1))),
+}
+
+
+def _sum(net: Net, count: Tensor, amount: Tensor, **options: int) -> Tensor:
+    return net.add("ADD", [count, amount], (1,), **options)
+
+
+@pytest.mark.parametrize("case", NO_COUNTS)
+def test_states_that_only_look_like_equal_counts_stay(case: str, runtime: str) -> None:
+    net = Net()
+    entering = [net.input(name, 1, dtype=np.int32) for name in "abx"]
+    a, b = NO_COUNTS[case](net, *entering)
+    graph = net.output(a=a, b=b, z=net.add("SUB", [a, b], (1,)))
+    assert set(check(graph, runtime, merge_counts).states()) == {"a", "b"}
+
+
 def test_states_take_the_shape_that_is_computed_with(runtime: str) -> None:
     net = Net()
     state, x = net.input("state", 1, 2, 3, 4, 2), net.input("x", 1, 6, 4, 2)
@@ -468,6 +590,30 @@ def test_states_take_the_shape_that_is_computed_with(runtime: str) -> None:
     graph = net.output(state=net.reshape(total, 1, 2, 3, 4, 2), z=net.add("ABS", [total], (1, 6, 4, 2)))
     result = check(graph, runtime, reshape_states, merge_reshapes)
     assert kinds(result) == ["ADD", "ABS"] and result.inputs["state"].shape == (1, 6, 4, 2)
+
+
+# What leaves as a state [2, 3] and as z, given what enters, and its sum with x in [6].
+RESHAPED: dict[str, Callable[[Net, Tensor, Tensor], dict[str, Tensor]]] = {
+    "it is read as it enters": lambda net, state, total: {
+        "state": net.reshape(total, 2, 3), "z": net.add("ABS", [state], (2, 3))
+    },
+    "it is read as it leaves": lambda net, state, total: {
+        "state": (left := net.reshape(total, 2, 3)), "z": net.add("ABS", [left], (2, 3))
+    },
+    "it leaves in no other shape": lambda net, state, total: {
+        "state": net.add("ABS", [net.reshape(total, 2, 3)], (2, 3)), "z": total
+    },
+    "what is reshaped leaves, too": lambda net, state, total: {"state": net.reshape(total, 2, 3), "z": total},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RESHAPED)
+def test_states_keep_the_shape_that_something_else_wants(case: str, runtime: str) -> None:
+    net = Net()
+    state, x = net.input("state", 2, 3), net.input("x", 6)
+    total = net.add("ADD", [net.reshape(state, 6), x], (6,))
+    result = check(net.output(**RESHAPED[case](net, state, total)), runtime, reshape_states)
+    assert result.inputs["state"].shape == result.outputs["state"].shape == (2, 3)
 
 
 @pytest.mark.parametrize("taps, frames", [(3, 3), (2, 4)])
@@ -478,6 +624,13 @@ def test_temporal_convolutions_read_frames_as_rows(taps: int, frames: int, runti
     value = net.depthwise(value, (taps, 1), (1, left, 20, 2), fusedActivationFunction=RELU6)
     graph = net.output(z=net.reshape(value, 1, left * 4, 5, 2))
     assert kinds(check(graph, runtime, dilate_temporal_convolutions, merge_reshapes)) == ["DEPTHWISE_CONV_2D"]
+
+
+def test_convolutions_over_rows_that_are_no_whole_frames_keep_their_shape(runtime: str) -> None:
+    net = Net()
+    value = net.reshape(net.input("x", 1, 5, 12, 2), 1, 3, 20, 2)
+    result = check(net.output(z=net.depthwise(value, (3, 1), (1, 1, 20, 2))), runtime, dilate_temporal_convolutions)
+    assert kinds(result) == ["RESHAPE", "DEPTHWISE_CONV_2D"]
 
 
 @pytest.mark.parametrize("kernel, shape", [((3, 3), (1, 1, 18, 2)), ((1, 20), (1, 3, 1, 2))])

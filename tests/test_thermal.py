@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import struct
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_file_that_is_no_mailbox_tells_nothing(tmp_path):
     (tmp_path / "vcio").write_bytes(b"")
 
     assert read_heat(str(tmp_path / "vcio"), str(tmp_path)) == Heat(None, None)
+
+
+def test_no_reading_leaves_a_file_open(vcio, monkeypatch):
+    before = os.listdir("/proc/self/fd")
+    assert read_heat(vcio["path"]).flags == 0
+    monkeypatch.undo()  # from here on it is no mailbox
+    assert read_heat(vcio["path"]).flags is None
+    assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.mark.parametrize(
@@ -153,14 +162,13 @@ def test_it_steps_up_slowly_and_only_once_it_is_cool():
     assert board.cooling.reason == ""
 
 
-def test_a_minute_of_coolness_must_be_one_minute():
+@pytest.mark.parametrize("interruption", [(77.0, None), (83.0, None), (45.0, 0x50005)])
+def test_a_minute_of_coolness_must_be_one_minute(interruption):
     board = Board()
-    board.run(5, 83.0)
+    board.run(60, 83.0)
     for _ in range(10):
-        board.run(50, 70.0)
-        board.run(10, 77.0)
-
-    assert board.cooling.share == STEPS[1]
+        assert set(board.run(50, 70.0)) == {STEPS[3]}
+        board.run(10, *interruption)
 
 
 def test_under_voltage_steps_down_too_and_says_why():

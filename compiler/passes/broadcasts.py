@@ -17,10 +17,8 @@ def drop_broadcasts(graph: Graph) -> None:
             continue
         for place, tensor in enumerate(operator.inputs):
             before = producers.get(tensor) if tensor is not None else None
-            while before is not None and before.kind == "BROADCAST_TO":
-                if _fits(operator, place, before.inputs[0]):
-                    operator.inputs[place] = before.inputs[0]
-                before = producers.get(before.inputs[0]) if before.inputs[0] is not None else None
+            if before is not None and before.kind == "BROADCAST_TO" and _fits(operator, place, before.inputs[0]):
+                operator.inputs[place] = before.inputs[0]
     graph.prune()
 
 

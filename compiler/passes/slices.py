@@ -45,7 +45,7 @@ def _box(operator: Operator) -> list[int] | None:
         return None
     begins, kept = [], list(operator.outputs[0].shape)
     for axis, length in enumerate(source.shape):
-        begin, end, step = (int(values[axis]) for values in known)
+        begin, _, step = (int(values[axis]) for values in known)
         removed = options.shrinkAxisMask >> axis & 1
         masked = options.beginMask >> axis & 1
         first = 0 if masked else begin + length if begin < 0 else begin
