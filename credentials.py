@@ -102,7 +102,7 @@ def _hide_arguments() -> None:
         with open("/proc/self/mem", "rb") as file:
             file.seek(start)
             found = file.read(len(shown))
-    except OSError:  # Another system.
+    except (OSError, IndexError):  # Another system, or QEMU's shorter account of a program that it runs.
         return
     arguments = shown.split(b"\0")
     hidden = b"\0".join(map(_public_argument, arguments, [b"", *arguments]))

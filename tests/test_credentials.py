@@ -127,6 +127,24 @@ def test_neither_the_list_of_processes_nor_stderr_tells(tmp_path):
     assert errors.count("RuntimeError: rtsp://127.0.0.1:1/cam") == 2
 
 
+EMULATED = """
+import builtins, io, sys
+sys.path.insert(0, sys.argv[1])
+import credentials
+short = io.StringIO("1 (python) R" + " 0" * 41)
+credentials.open = lambda name, *rest: short if name == "/proc/self/stat" else builtins.open(name, *rest)
+credentials.hide_credentials()
+print(short.closed)
+print("rtsp://user:s3cret@host/cam", file=sys.stderr)
+"""
+
+
+def test_starts_where_the_system_says_less_of_a_process():
+    """QEMU's user emulation gives a /proc/self/stat of 44 fields, which end before the arguments' place."""
+    ended = subprocess.run([sys.executable, "-c", EMULATED, str(ROOT)], capture_output=True, text=True, timeout=LIMIT)
+    assert (ended.stdout, ended.stderr) == ("True\n", "rtsp://host/cam\n")
+
+
 STARTED_AGAIN = """
 import sys
 from pathlib import Path
