@@ -116,7 +116,8 @@ class Play:
         actions = (first + np.cumsum(steps)) % kinds
         ends = start + np.cumsum(generator.uniform(self._seconds[0], self._seconds[1], count))
         starts = np.concatenate([[start], ends[:-1]])
-        scenes = np.repeat(np.arange(SCENES), lengths) + SCENES * len(self._pages)
+        # As intp: where that has 32 bits, numpy refuses to count by int64.
+        scenes = np.repeat(np.arange(SCENES), lengths.astype(np.intp)) + SCENES * len(self._pages)
         return _Page(starts, actions.astype(np.int8), scenes.astype(np.int32), float(ends[-1]))
 
 

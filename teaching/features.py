@@ -56,8 +56,8 @@ class Samples:
 
     Attributes:
         features: float32 [n, features].
-        labels: int64 [n], indices into names.
-        clips: int64 [n], indices into paths: which clip each row is of. What is tested with must be of other clips.
+        labels: intp [n], indices into names.
+        clips: intp [n], indices into paths: which clip each row is of. What is tested with must be of other clips.
         moments: int64 [n], frames at the model's rate since the clip's start; the frame itself counts, so 1 or more.
         augmented: bool [n], False for what the program sees of a clip if it is started with it.
         names: Names of the labels. One may have no row, since its clips can't be used.
@@ -265,8 +265,8 @@ def _join(found: list[tuple[_Job, Rows]], dataset: DataSet, skipped: list[str]) 
     counts = [len(rows.features) for _, rows in found]
     return Samples(
         np.concatenate([rows.features for _, rows in found]),
-        np.repeat([job.clip.label for job, _ in found], counts).astype(np.int64),
-        np.repeat([job.number for job, _ in found], counts).astype(np.int64),
+        np.repeat([job.clip.label for job, _ in found], counts).astype(np.intp),
+        np.repeat([job.number for job, _ in found], counts).astype(np.intp),
         np.concatenate([rows.moments for _, rows in found]),
         np.concatenate([rows.augmented for _, rows in found]),
         dataset.labels,
