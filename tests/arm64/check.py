@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Installs and runs the program's packages for a 64-bit Raspberry Pi on a PC, and compares what the models say.
+"""Installs and runs the program's packages for a Raspberry Pi on a PC, and compares what the models say.
 
-    .venv/bin/python tests/arm64/check.py [--folder FOLDER] [MODEL.tflite ...]
+    .venv/bin/python tests/arm64/check.py [--arch armhf] [--folder FOLDER] [MODEL.tflite ...]
 
 Takes minutes and fetches 500 MB, so that it isn't part of the tests; see README.md. The exit status is 1 if the
-packages can't be installed or don't run, or if a model says something else there than here.
+packages can't be installed or don't run, if the demo doesn't, or if a model says something else there than here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(HERE.parent)]
 
-from test_requirements import BOOKWORM_PI, PIP_FOR_TARGET, REQUIREMENTS, TRIXIE_PI, Target  # noqa: E402
+from test_requirements import BOOKWORM_PI, BOOKWORM_PI_32_BIT, PIP_FOR_TARGET, REQUIREMENTS, TRIXIE_PI, Target  # noqa: E402
 
 from sources.play import Play  # noqa: E402
 
@@ -35,6 +35,10 @@ MODELS = (
     ROOT / "models" / "movinet_a0_demo.tflite",
 )
 FRAMES = 40  # at 5 a second
+DEMO = (
+    *(str(ROOT / "classify.py"), "--source", "demo", "--display", "none", "--max-frames", "30"),
+    *("--model", str(MODELS[0]), "--labels", str(MODELS[0].with_suffix(".txt"))),
+)
 # Root mean square of the differences between logits, as a share of the spread of the logits. On ARM, OpenCV 5 shrinks
 # frames with KleidiCV, which rounds one pixel in twenty to the next grey level: .002 of the demo's model. Integers are
 # rounded in other places by other processors' kernels, and what is rounded otherwise is carried on in the state.
@@ -51,37 +55,56 @@ class System:
         target: Its Python.
         board: Whose processor it is.
         processor: QEMU's name for that.
+        arch: Debian's name for its instructions.
     """
 
     suite: str
     target: Target
     board: str
     processor: str
+    arch: str = "arm64"
+
+    @property
+    def name(self) -> str:
+        return self.suite if self.arch == "arm64" else f"{self.suite}-{self.arch}"
 
     def __str__(self) -> str:
-        return f"{self.suite}, Python {self.target.python}, as on a {self.board}"
+        return f"{self.name}, Python {self.target.python}, as on a {self.board}"
 
 
 SYSTEMS = (System("bookworm", BOOKWORM_PI, "Pi 4", "cortex-a72"), System("trixie", TRIXIE_PI, "Pi 5", "cortex-a76"))
+# "max": the emulator of 32-bit programs has no name for the mode in which a 64-bit processor runs them.
+SYSTEMS_32_BIT = (System("bookworm", BOOKWORM_PI_32_BIT, "Pi 4", "max", "armhf"),)
 
 
 def make_qemu(folder: Path) -> Path:
-    """Returns the emulator. Bookworm's own, 7.2, runs the models wrongly; Trixie's is linked statically."""
+    """Returns the emulators' folder. Bookworm's own, 7.2, runs the models wrongly; Trixie's is linked statically."""
     root = folder / "qemu"
     extract(root, "trixie", "qemu-user")
-    return root / "usr" / "bin" / "qemu-aarch64"
+    return root / "usr" / "bin"
 
 
 def install(system: System, folder: Path) -> tuple[Path, Path]:
     """Returns two folders: the system with its Python, and the packages of requirements.txt for it."""
-    root, packages = folder / system.suite / "root", folder / system.suite / "packages"
-    extract(root, system.suite, "python3", "libgl1", "libglib2.0-0", "--arch=arm64")
+    root, packages = folder / system.name / "root", folder / system.name / "packages"
+    with_numpy = ("python3-numpy", "python3-opencv", "python3-av") if system.arch == "armhf" else ()  # see setup.sh
+    extract(root, system.suite, "python3", "libgl1", "libglib2.0-0", *with_numpy, f"--arch={system.arch}")
     if not (root / "lib").exists():  # a link that Trixie's base-files makes as it is configured, which needs an ARM
         (root / "lib").symlink_to("usr/lib")
+    for library in ("blas", "lapack"):  # links of that kind, too
+        link = root / "usr" / "lib" / "arm-linux-gnueabihf" / f"lib{library}.so.3"
+        if link.parent.exists() and not link.is_symlink():
+            link.symlink_to(f"{library}/{link.name}")
     shutil.rmtree(packages, ignore_errors=True)  # what pip chooses is part of what is checked
     pip = ["install", "--quiet", "--no-compile", "--target", str(packages), *system.target.pip_options]
     environment = json.dumps(system.target.environment)
-    run(sys.executable, "-c", PIP_FOR_TARGET, environment, *pip, "--requirement", str(REQUIREMENTS))
+    requirements = ["--requirement", str(REQUIREMENTS)]
+    if with_numpy:  # which pip doesn't see from here
+        lines = [line for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines() if not line.startswith("numpy")]
+        wanted = root.with_name("requirements.txt")
+        wanted.write_text("\n".join(lines), encoding="utf-8")
+        requirements = ["--no-deps", "--requirement", str(wanted), "flatbuffers"]  # what tflite needs
+    run(sys.executable, "-c", PIP_FOR_TARGET, environment, *pip, *requirements)
     return root, packages
 
 
@@ -89,12 +112,14 @@ def make_python(system: System, qemu: Path, folder: Path) -> Path:
     """Returns a command that is the system's Python with the packages of requirements.txt, emulated."""
     root, packages = install(system, folder)
     command = root.with_name("python")
+    emulator = qemu / ("qemu-arm" if system.arch == "armhf" else "qemu-aarch64")
+    paths = f"{packages}:{root}/usr/lib/python3/dist-packages"
     # Without chroot: QEMU looks into its prefix for every file first, and takes /proc and /sys from here. Python calls
     # itself by the name that -0 gives, so that it starts child processes emulated as well.
     command.write_text(
         f"""#!/bin/sh
-export QEMU_CPU={system.processor} QEMU_LD_PREFIX='{root}' PYTHONHOME='{root}/usr' PYTHONPATH='{packages}'
-exec '{qemu}' -0 "$0" '{root}/usr/bin/python{system.target.python}' "$@"
+export QEMU_CPU={system.processor} QEMU_LD_PREFIX='{root}' PYTHONHOME='{root}/usr' PYTHONPATH='{paths}'
+exec '{emulator}' -0 "$0" '{root}/usr/bin/python{system.target.python}' "$@"
 """
     )
     command.chmod(0o755)
@@ -139,15 +164,16 @@ def ask(python: Path | str, folder: Path, name: str, models: list[Path]) -> dict
         return dict(file)
 
 
-def compare(expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> list[str]:
+def compare(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], runtime: str) -> list[str]:
     """Prints a line for each model; returns what is wrong.
 
     Args:
         expected: From this machine.
         found: From the emulated one. A runtime that is missing here is compared with another one here.
+        runtime: The one that must be there.
     """
     here = {**{key.split(" ", 1)[1]: logits for key, logits in expected.items()}, **expected}
-    wrong = [f"{key}: no answer" for key in expected if key.startswith("litert") and key not in found]
+    wrong = [f"{key}: no answer" for key in expected if key.startswith(runtime) and key not in found]
     print(f"  {'runtime, model, arithmetic':48} same top-1  largest difference  error / spread")
     for key, logits in found.items():
         reference = here.get(key, here.get(key.split(" ", 1)[1]))
@@ -168,6 +194,7 @@ def compare(expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> li
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("models", nargs="*", type=Path, help="default: the tests' tiny ones and the demo's")
+    parser.add_argument("--arch", choices=("arm64", "armhf"), default="arm64", help="armhf is 32-bit; default: arm64")
     parser.add_argument("--folder", type=Path, help="keeps the systems there for the next time (default: removed)")
     options = parser.parse_args()
     if not shutil.which("mmdebstrap"):
@@ -181,12 +208,13 @@ def main() -> int:
         expected = ask(sys.executable, folder, "here", models)
         qemu = make_qemu(folder)
         wrong = []
-        for system in SYSTEMS:
+        for system in SYSTEMS if options.arch == "arm64" else SYSTEMS_32_BIT:
             python = make_python(system, qemu, folder)
             print(system, flush=True)
-            wrong += [
-                f"{system.suite}: {line}" for line in compare(expected, ask(python, folder, system.suite, models))
-            ]
+            run(str(python), *DEMO, PYTHONDONTWRITEBYTECODE="1")
+            found = ask(python, folder, system.name, models)
+            runtime = "tflite" if system.arch == "armhf" else "litert"
+            wrong += [f"{system.name}: {line}" for line in compare(expected, found, runtime)]
     for line in wrong:
         print(f"check.py: {line}", file=sys.stderr)
     return 1 if wrong else 0
