@@ -30,7 +30,7 @@ class Table:
     def number(self, field: int, form: str = "I") -> Any:
         """Returns a number of this form of the struct module; 0 if it is left out."""
         place = self._find(field)
-        return struct.unpack_from(f"<{form}", self._content, place)[0] if place else 0
+        return _number(self._content, place, form) if place else 0
 
     def table(self, field: int) -> Table | None:
         """Returns the table that a field holds."""
@@ -59,12 +59,12 @@ class Table:
 
     def _find(self, field: int) -> int:
         """Returns where a field stands; 0 if it is left out."""
-        layout = self._place - struct.unpack_from("<i", self._content, self._place)[0]
+        layout = self._place - _number(self._content, self._place, "i")
         entry = 4 + 2 * field
-        if entry >= struct.unpack_from("<H", self._content, layout)[0]:
+        if entry >= _number(self._content, layout, "H"):
             return 0
-        offset = struct.unpack_from("<H", self._content, layout + entry)[0]
-        return self._place + int(offset) if offset else 0
+        offset = int(_number(self._content, layout + entry, "H"))
+        return self._place + offset if offset else 0
 
     def _vector(self, field: int) -> tuple[int, int]:
         """Returns where a vector's elements begin, and how many there are."""
@@ -80,5 +80,8 @@ class Table:
             yield place + _number(self._content, place)
 
 
-def _number(content: bytes | memoryview, place: int) -> int:
-    return int(struct.unpack_from("<I", content, place)[0])
+def _number(content: bytes | memoryview, place: int, form: str = "I") -> Any:
+    try:
+        return struct.unpack_from(f"<{form}", content, place)[0]
+    except OverflowError:  # On 32-bit systems, places in a damaged file may be larger than any address.
+        raise IndexError(f"a number at {place} of {len(content)} bytes") from None

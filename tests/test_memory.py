@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from conftest import skip_without_schema
 
+from flatbuffer import Table
 from memory import Memory, Pool, horizons, read_pools, write_pools
 from metadata import read_metadata
 
@@ -169,3 +172,5 @@ def test_damaged_files_are_refused_or_read(tiny_model) -> None:
     for damaged in (b"", content[:3], content[:60], b"\xff" * 64):
         with pytest.raises(ValueError):
             read_metadata(damaged)
+    with pytest.raises(IndexError):
+        Table(content, sys.maxsize + 1).number(0)  # what a 32-bit system finds in a file that names places beyond 2 GB
