@@ -121,16 +121,17 @@ def draw_overlay(
     height, width = picture.shape[:2]
     style = _style(min(height, width))
     top = _draw_status(picture, style, _status_texts(prediction, status), _marks(status))
-    if status.strip and recent is not None:
-        rows = strip_height(height)
+    bottom = height - style.pad
+    help_height = _help_height(style) + 2 * style.pad if status.help else 0
+    rows = strip_height(height)
+    # On a small picture the help takes the place of the chart, and of the predictions.
+    if status.strip and recent is not None and bottom - top - rows - style.pad >= help_height:
         history, looks, names = recent
         draw_strip(picture, history, looks, (style.pad, top, width - 2 * style.pad, rows), names)
         top += rows + style.pad
-    bottom = height - style.pad
-    # On a small picture the help takes the place of the predictions.
-    if not status.help or bottom - top > 2 * len(KEYS) * (style.line + style.pad):
+    if bottom - top >= 2 * help_height:
         looks = recent[1] if status.strip and recent is not None else None
-        bottom = _draw_predictions(picture, style, prediction, top, bottom, lettering, looks)
+        bottom = _draw_predictions(picture, style, prediction, top + help_height, bottom, lettering, looks)
     _draw_box(picture, box, top, bottom)
     if status.truth:
         _draw_truth(picture, style, status.truth, height - style.pad, lettering)
@@ -298,6 +299,10 @@ def _draw_row(
 
 def _percentage(probability: float) -> str:
     return "<1%" if probability < 0.005 else f"{100 * probability:.0f}%"
+
+
+def _help_height(style: _Style) -> int:
+    return len(KEYS) * (style.line + style.pad // 2) + style.pad
 
 
 def _draw_help(picture: np.ndarray, style: _Style, top: int, bottom: int) -> None:

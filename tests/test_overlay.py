@@ -12,6 +12,9 @@ import pytest
 from errors import PackageError
 from lettering import OPENCV, Lettering, open_lettering
 from overlay import KEYS, Status, draw_overlay
+from timeline.colours import Looks
+from timeline.drawing import Names
+from timeline.strip import recent_history
 from video_classifier import Category, Prediction
 
 SIZES = [(160, 120), (320, 240), (640, 480), (1280, 720), (1920, 1080), (480, 640), (120, 160), (1000, 200)]
@@ -142,14 +145,34 @@ def test_help_stays_inside_its_panel(size):
     assert (edge == edge[0]).all()
 
 
+def lines(help_panel: np.ndarray) -> int:
+    """Returns the lines of text with a gap above each."""
+    inked = (help_panel.max(axis=2) > 150).any(axis=1)
+    return np.count_nonzero(inked[1:] & ~inked[:-1])
+
+
 def test_help_has_a_line_a_key():
     without = draw((640, 480), predict((LONGEST, 0.9)))
     picture = draw((640, 480), predict((LONGEST, 0.9)), status(help=True))
     (y, x) = np.nonzero((picture != without).any(axis=2))
-    help_panel = picture[y.min() : y.max() + 1, x.min() : x.max() + 1]
-    inked = (help_panel.max(axis=2) > 150).any(axis=1)
-    assert np.count_nonzero(inked[1:] & ~inked[:-1]) == len(KEYS)
+    assert lines(picture[y.min() : y.max() + 1, x.min() : x.max() + 1]) == len(KEYS)
     assert (np.delete(picture, np.unique(y), axis=0) == np.delete(without, np.unique(y), axis=0)).all()
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 480), (480, 640), (1280, 720)])
+def test_help_is_not_squeezed_by_the_chart_and_many_predictions(size):
+    top = predict(*((label, 0.1) for label in LABELS[:10]))
+    shown, recent = status(help=True, strip=True), (recent_history(), Looks(), Names())
+    picture = draw_overlay(plain(size), top, shown, (0, 0, *size), recent)
+    help_panel = min(panels(picture), key=lambda panel: panel.shape[1])
+    assert lines(help_panel) == len(KEYS)
+
+
+@pytest.mark.parametrize("size", [(160, 120), (120, 160)])
+def test_on_a_tiny_picture_help_takes_the_place_of_the_chart(size):
+    shown, recent = status(help=True, strip=True), (recent_history(), Looks(), Names())
+    with_chart = draw_overlay(plain(size), predict(("yoga", 0.5)), shown, (0, 0, *size), recent)
+    assert (with_chart == draw(size, predict(("yoga", 0.5)), status(help=True))).all()
 
 
 @sizes
