@@ -235,7 +235,9 @@ def _timeline(rows: Sequence[_Row], begin: float, end: float, width: int, style:
         place = names + (column + 2 if column else 1) - len(text) // 2
         if place > len(texts) or not texts:
             texts = texts.ljust(place) + text
-    scale = f"{style.levels[-1]} is {_duration(most)} of {_duration(cell)}".replace(" 00 s", "")
+    # Several sources, or files read faster than they play, can have more of a label than time went by.
+    share = "of" if most <= cell else "in"
+    scale = f"{style.levels[-1]} is {_duration(most)} {share} {_duration(cell)}".replace(" 00 s", "")
     return "\n".join([*lines, texts, scale])
 
 

@@ -135,6 +135,12 @@ def test_height_is_time(tmp_path):
     assert text.endswith("█ is 6 min 40 s of 15 min")
 
 
+def test_several_sources_can_have_more_than_the_time_of_a_cell(tmp_path):
+    events = [an_event("2026-11-21 10:00:00", 1800.0, id=str(number), source=f"usb:{number}") for number in range(3)]
+    path = keep(tmp_path / "events.db", *events, an_event("2026-11-21 22:00:00", 1.0))
+    assert report(path, width=75).endswith("█ is 36 min in 12 min")
+
+
 def test_a_short_session_fills_the_axis(tmp_path):
     path = keep(tmp_path / "events.db", an_event("2026-11-21 10:05:00", 60.0), an_event("2026-11-21 10:50:00", 60.0))
     rows, times = plot(report(path, width=80))
