@@ -177,6 +177,26 @@ def test_other_source(browser: Any, server: WebServer, program: Program) -> None
     wait_for(browser, lambda: not any(sink.wants_pictures for sink in program.sinks.values()))
 
 
+def test_phone_shows_names_of_sources_and_paths_whole(browser: Any, tmp_path: Path) -> None:
+    names = ["driveway.mp4", "kitchen-table.mp4", "workshop-door.mp4", "rtsp://10.0.0.7/cam"]
+    with Program(*names) as program:
+        server = WebServer(program.instance, port=0)
+        for name in names:
+            program.sinks[name] = server.sink(name)
+        try:
+            open_page(browser, server, PHONE)
+            buttons = browser.find_elements(By.CSS_SELECTOR, "#sources button")
+            assert [button.text for button in buttons] == names
+            assert len({button.size["height"] for button in buttons}) == 1  # none is broken into lines
+            assert all(button.rect["x"] + button.rect["width"] <= PHONE[0] for button in buttons)
+            model = find(browser, "#setting-model")
+            wait_for(browser, lambda: model.get_attribute("value") == SETTINGS["model"])
+            assert browser.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", model)
+        finally:
+            program.sinks.clear()
+            server.close()
+
+
 def test_settings(browser: Any, server: WebServer, program: Program) -> None:
     open_page(browser, server, PHONE)
     wait_for(browser, lambda: find(browser, "#setting-top-k").get_attribute("value") == "3")
@@ -269,9 +289,10 @@ def test_stranger_signs_in(browser: Any, server: WebServer) -> None:
     browser.get(base)
     browser.delete_all_cookies()
     browser.get(base)
-    assert "token" in find(browser, "body").text
+    assert "token" in find(browser, "body").text and not browser.find_elements(By.CSS_SELECTOR, ".wrong")
     find(browser, "#token").send_keys("a-wrong-token", Keys.ENTER)
     wait_for(browser, lambda: "a-wrong-token" in browser.current_url)
+    assert "not the token" in find(browser, ".wrong").text
     find(browser, "#token").send_keys(TOKEN, Keys.ENTER)
     wait_for(browser, lambda: texts(browser, "#connection") == ["live"])
     assert TOKEN not in browser.current_url

@@ -48,11 +48,12 @@ _SIGN_IN = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Action recognition</title><link rel="stylesheet" href="/style.css"><link rel="icon" href="/icon.svg">
 <body class="plain"><form class="card" action="/"><h1>Action recognition</h1>
-<p>Open the address that the program printed when it started, or type the token from its end.</p>
+{problem}<p>Open the address that the program printed when it started, or type the token from its end.</p>
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" autocapitalize="off" required>
 <button>Show the picture</button></form></body></html>
 """
+_WRONG = '<p class="wrong" role="alert">That is not the token.</p>\n'
 
 
 def check_token(token: str) -> None:
@@ -125,7 +126,7 @@ class Guard:
             return None
         self._failures.append((time.monotonic(), _client(request)))
         await asyncio.sleep(_DELAY)
-        return _unknown(request, "wrong token")
+        return _unknown(request, "wrong token", _WRONG if query is not None else "")  # a cookie is old: not typed
 
     def _welcome(self) -> Response:
         # Not a redirect: to a visitor from another site's link the browser would not give the cookie back on one.
@@ -167,6 +168,9 @@ def _refusal(status: int, line: str, headers: dict[str, str] | None = None) -> R
     return JSONResponse({"error": line}, status, headers)
 
 
-def _unknown(request: Request, line: str) -> Response:
+def _unknown(request: Request, line: str, problem: str = "") -> Response:
+    """Returns a refusal as JSON, or as the page that asks for the token, with what was wrong with the one given."""
     headers = {"www-authenticate": "Bearer"}
-    return HTMLResponse(_SIGN_IN, 401, headers) if request.scope["path"] == "/" else _refusal(401, line, headers)
+    if request.scope["path"] != "/":
+        return _refusal(401, line, headers)
+    return HTMLResponse(_SIGN_IN.format(problem=problem), 401, headers)
