@@ -95,14 +95,8 @@ def prepare(
         return Prepared(model, runtime, remembered, True, None, cache_path(name))
     start = time.monotonic()
     load_content(model, source, runtime, threads=1)  # a damaged file must not get to the compiler
-    # The compiler takes 10 MB of memory, which the program does without from the second run on.
-    from compiler.build import compile_best
-
     try:
-        try:
-            chosen, compiled = compile_best(source, runtime, precision, horizons, for_engine)
-        except HeadNotUnderstood:  # Or it reads two horizons already.
-            chosen, compiled = compile_best(source, runtime, precision, False, for_engine)
+        chosen, compiled = _compile(source, runtime, precision, horizons, for_engine)
     except (NotUnderstood, PackageError, ModelError) as reason:  # the last: the runtime refuses what was compiled
         if isinstance(reason, NotUnderstood):
             _remember(f"{name}-refused", str(reason).encode())  # It would take as long to find that out again.
@@ -113,6 +107,16 @@ def prepare(
     if remembered is None:
         return Prepared(model, runtime, compiled, True, note)
     return Prepared(model, runtime, remembered, True, note, cache_path(name))
+
+
+def _compile(source: bytes, runtime: Runtime, precision: str, horizons: bool, for_engine: bool) -> tuple[str, bytes]:
+    # The compiler takes 10 MB of memory, which the program does without from the second run on.
+    from compiler.build import compile_best
+
+    try:
+        return compile_best(source, runtime, precision, horizons, for_engine)
+    except HeadNotUnderstood:  # Or it reads two horizons already.
+        return compile_best(source, runtime, precision, False, for_engine)
 
 
 def pools_of(content: bytes | memoryview) -> list[Pool]:
